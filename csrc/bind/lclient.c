@@ -1,0 +1,332 @@
+/*
+** Clients: delivering, waiting, ending. Runs in the thread of the Lua state,
+** but for at_exit, which runs in the thread that called exit.
+*/
+#include "bind/lclient.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "os/clock.h"
+#include "os/codes.h"
+#include "os/futex.h"
+#include "os/lock.h"
+#include "os/process.h"
+#include "shared/arena.h"
+#include "worker/vm.h"
+
+enum {
+  SEARCH_NS = 12000,       /* as long as a wake-up costs */
+  HOPE_NS = 2000,          /* while a worker searches: it will take the call */
+  SLICE_NS = 100000000     /* a signal may come just before a sleep */
+};
+
+static const char client_key = 0; /* its address: in the registry */
+
+/* Clients of the program's own states, for at_exit. */
+static ccp_lock list_lock = CCP_LOCK_INIT(CCP_RANK_POOLS);
+static ccp_client *clients;
+
+/* ------------------------------------------------------------ at the end */
+
+static void shutdown_all(ccp_client *c) {
+  for (ccp_handle *h = c->handles; h; h = h->next)
+    ccp_pool_shutdown(h->pool, 0);
+}
+
+static int all_closed(const ccp_client *c) {
+  for (const ccp_handle *h = c->handles; h; h = h->next)
+    if (ccp_pool_life_now(h->pool) != CCP_P_CLOSED)
+      return 0;
+  return 1;
+}
+
+/* No Lua here: the supervisors do the work, this only waits for them. */
+static void wait_closed(ccp_client *c) {
+  shutdown_all(c);
+  while (!all_closed(c)) {
+    uint32_t word = atomic_load(&c->bell->word);
+    atomic_store_explicit(&c->bell->state, CCP_ASLEEP, memory_order_seq_cst);
+    if (!all_closed(c))
+      (void)ccp_futex_wait(&c->bell->word, word,
+                           ccp_clock_now_ns() + SLICE_NS);
+    atomic_store_explicit(&c->bell->state, CCP_AWAY, memory_order_seq_cst);
+  }
+}
+
+/* os.exit leaves states open. Pools of worker states end with those; a child
+** that some other code forked owns no pool. */
+static void at_exit(void) {
+  if (ccp_self_get())
+    return;
+  for (ccp_client *c = clients; c; c = c->next)
+    if (c->epoch == ccp_process_epoch())
+      wait_closed(c);
+}
+
+static void enlist(ccp_client *c) {
+  static int armed;
+  if (ccp_self_get())
+    return;
+  ccp_lock_acquire(&list_lock);
+  if (!armed)
+    armed = atexit(at_exit) == 0;
+  c->next = clients;
+  clients = c;
+  c->listed = 1;
+  ccp_lock_release(&list_lock);
+}
+
+static void delist(ccp_client *c) {
+  if (!c->listed)
+    return;
+  ccp_lock_acquire(&list_lock);
+  for (ccp_client **at = &clients; *at; at = &(*at)->next)
+    if (*at == c) {
+      *at = c->next;
+      break;
+    }
+  ccp_lock_release(&list_lock);
+  c->listed = 0;
+}
+
+static void free_handles(ccp_client *c) {
+  while (c->handles) {
+    ccp_handle *h = c->handles;
+    c->handles = h->next;
+    ccp_pool_free(h->pool);
+    free(h);
+  }
+}
+
+/* In a descendant the client's copy is an ancestor's: bell and pools are left
+** alone. */
+static int client__gc(lua_State *L) {
+  ccp_client *c = lua_touserdata(L, 1);
+  int ours = c->epoch == ccp_process_epoch();
+  if (ours && c->bell)
+    wait_closed(c);
+  delist(c);
+  free_handles(c);
+  if (ours)
+    ccp_arena_free(c->bell);
+  c->bell = NULL;
+  ccp_store_fini(&c->store);
+  ccp_buf_fini(&c->out);
+  return 0;
+}
+
+void ccp_client_finish(lua_State *L) {
+  ccp_client *c = ccp_client_peek(L);
+  if (c)
+    wait_closed(c);
+}
+
+/* ------------------------------------------------------------ making it */
+
+static int new_table_ref(lua_State *L) {
+  lua_newtable(L);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static ccp_client *make(lua_State *L) {
+  ccp_client *c = lua_newuserdatauv(L, sizeof *c, 0);
+  *c = (ccp_client){0};
+  c->epoch = ccp_process_epoch();
+  ccp_store_init(&c->store);
+  ccp_buf_init(&c->out);
+  c->in_flight = c->callbacks = LUA_NOREF;
+  c->callback_first = 1;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, client__gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  c->in_flight = new_table_ref(L);
+  c->callbacks = new_table_ref(L);
+  if (ccp_process_watch_forks() != CCP_OK || ccp_arena_open() != CCP_OK ||
+      (c->bell = ccp_arena_alloc(sizeof *c->bell, NULL)) == NULL)
+    luaL_error(L, "not enough memory");
+  atomic_init(&c->bell->word, 0);
+  atomic_init(&c->bell->state, CCP_AWAY);
+  enlist(c);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &client_key);
+  return c;
+}
+
+ccp_client *ccp_client_peek(lua_State *L) {
+  ccp_client *c;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &client_key);
+  c = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return c && c->epoch == ccp_process_epoch() ? c : NULL;
+}
+
+ccp_client *ccp_client_get(lua_State *L) {
+  ccp_client *c = ccp_client_peek(L);
+  return c ? c : make(L);
+}
+
+ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool) {
+  ccp_handle *h = calloc(1, sizeof *h);
+  if (!h)
+    return NULL;
+  h->pool = pool;
+  h->next = c->handles;
+  c->handles = h;
+  return h;
+}
+
+/* ------------------------------------------------------------ delivering */
+
+/* Delivering may collect garbage, and a finalizer may come here again: a task
+** leaves the list before it is delivered. */
+static void deliver(lua_State *L, ccp_client *c) {
+  while (c->arrived) {
+    ccp_task *t = c->arrived;
+    c->arrived = t->taken;
+    c->delivered++;
+    if (t->is_chunk)
+      ccp_map_deliver(ccp_chunk_of(t));
+    else {
+      ccp_future_deliver(L, c, t);
+      ccp_store_give(&c->store, t);
+    }
+  }
+}
+
+void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h) {
+  deliver(L, c);
+  c->arrived = ccp_pool_take(h->pool);
+  deliver(L, c);
+}
+
+void ccp_client_collect(lua_State *L, ccp_client *c) {
+  for (ccp_handle *h = c->handles; h; h = h->next) {
+    if (!ccp_pool_stirs(h->pool))
+      continue;
+    ccp_pool_drain(h->pool);
+    ccp_client_take(L, c, h);
+  }
+  deliver(L, c);
+}
+
+/* A closed pool has no unfinished task: once all are delivered, nothing points
+** to it any more. */
+void ccp_client_sweep(lua_State *L, ccp_client *c) {
+  ccp_client_collect(L, c);
+  for (ccp_handle **at = &c->handles; *at;) {
+    ccp_handle *h = *at;
+    if (h->objects == 0 && ccp_pool_life_now(h->pool) == CCP_P_CLOSED &&
+        !ccp_pool_stirs(h->pool)) {
+      *at = h->next;
+      ccp_pool_free(h->pool);
+      free(h);
+    } else
+      at = &h->next;
+  }
+}
+
+static int stirs(const ccp_client *c) {
+  for (const ccp_handle *h = c->handles; h; h = h->next)
+    if (ccp_pool_stirs(h->pool))
+      return 1;
+  return 0;
+}
+
+/* ------------------------------------------------------------ waiting */
+
+static int nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+/* Calling any function lets a hook run that a signal handler has set. */
+static void run_hooks(lua_State *L) {
+  lua_pushcfunction(L, nothing);
+  lua_call(L, 0, 0);
+}
+
+static void set_bell(ccp_client *c, uint32_t state) {
+  atomic_exchange_explicit(&c->bell->state, state, memory_order_seq_cst);
+}
+
+/* Looks for replies about as long as a wake-up would take. The caller is one
+** of the searchers, of whom there are fewer than cores; while a worker
+** searches, its place will be free in a moment. */
+static int search(ccp_client *c, ccp_pool *focus) {
+  int64_t begun = ccp_clock_now_ns(), now = begun;
+  int entered = ccp_pool_spin_enter(focus), found = 0;
+  while (!found && now - begun < (entered ? SEARCH_NS : HOPE_NS)) {
+    for (int i = 0; i < 16 && !found; i++) {
+      ccp_clock_pause();
+      found = stirs(c);
+    }
+    if (!entered)
+      entered = ccp_pool_spin_enter(focus);
+    now = ccp_clock_now_ns();
+  }
+  if (entered)
+    ccp_pool_spin_leave(focus);
+  return found;
+}
+
+/* Either the worker that publishes sees the state ASLEEP, or its reply is seen
+** here after the state was set (both seq_cst). */
+static int sleep_on_bell(ccp_client *c, int64_t deadline_ns) {
+  uint32_t word = atomic_load_explicit(&c->bell->word, memory_order_seq_cst);
+  int64_t slice = ccp_clock_now_ns() + SLICE_NS;
+  int rc = CCP_OK;
+  set_bell(c, CCP_ASLEEP);
+  if (!stirs(c))
+    rc = ccp_futex_wait(&c->bell->word, word,
+                        deadline_ns < slice ? deadline_ns : slice);
+  return rc;
+}
+
+/* What only LOOKING would have seen to is seen to before leaving. */
+static void leave(lua_State *L, ccp_client *c) {
+  set_bell(c, CCP_AWAY);
+  if (stirs(c))
+    ccp_client_collect(L, c);
+}
+
+int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
+                    int64_t deadline_ns, ccp_condition done, void *ud) {
+  int searched = 0;
+  if (!focus && c->handles)
+    focus = c->handles->pool;
+  for (;;) {
+    set_bell(c, CCP_LOOKING);
+    ccp_client_collect(L, c);
+    if (ccp_future_run_callbacks(L, c))
+      continue;
+    if (done(L, ud)) {
+      leave(L, c);
+      return CCP_OK;
+    }
+    if (deadline_ns != CCP_NEVER && ccp_clock_now_ns() >= deadline_ns) {
+      leave(L, c);
+      return done(L, ud) ? CCP_OK : CCP_E_TIMEOUT;
+    }
+    if (!searched && focus) {
+      searched = !search(c, focus);
+      continue;
+    }
+    searched = 0;
+    if (sleep_on_bell(c, deadline_ns) != CCP_OK) {
+      set_bell(c, CCP_AWAY); /* the hook may raise */
+      run_hooks(L);
+    }
+  }
+}
+
+int64_t ccp_check_timeout(lua_State *L, int arg) {
+  lua_Number s;
+  if (lua_isnoneornil(L, arg))
+    return CCP_NEVER;
+  luaL_argexpected(L, lua_type(L, arg) == LUA_TNUMBER, arg,
+                   "timeout in seconds");
+  s = lua_tonumber(L, arg);
+  luaL_argcheck(L, s == s, arg, "timeout is not a number (NaN)");
+  return ccp_clock_deadline_ns((double)s);
+}

@@ -1,0 +1,85 @@
+/*
+** A client: what one Lua state has to do with pools. It is anchored in the
+** state's registry and owns the bell its state sleeps on, the store of its
+** tasks, the table that keeps futures in flight, and the list of its pools.
+**
+** All of it belongs to the thread that runs the state.
+*/
+#ifndef CCP_BIND_LCLIENT_H
+#define CCP_BIND_LCLIENT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "codec/codec.h"
+#include "pool/pool.h"
+#include "task/store.h"
+
+/* A pool in its client's list. It outlives the executor object: pending tasks
+** of a dropped executor still run. */
+typedef struct ccp_handle {
+  struct ccp_handle *next;
+  ccp_pool *pool;   /* owned */
+  uint32_t objects; /* executors and maps that point here */
+} ccp_handle;
+
+typedef struct ccp_client {
+  uint32_t epoch;
+  ccp_bell *bell;      /* owned: an arena block */
+  ccp_store store;
+  ccp_task *spare;     /* taken from the store, not in use yet */
+  ccp_handle *handles; /* owned */
+  ccp_task *arrived;   /* taken from a pool, not delivered yet */
+  ccp_buf out;         /* for encoding */
+  uint64_t delivered;  /* futures and chunk news, ever: grows */
+  int in_flight;       /* registry reference: task id -> future */
+  uint64_t in_flight_n;
+  int callbacks;       /* registry reference: futures whose callbacks wait */
+  lua_Integer callback_first, callback_n;
+  struct ccp_client *next; /* list of all clients of the process */
+  int listed;
+} ccp_client;
+
+/* The state's client; made when there is none yet. May raise. */
+ccp_client *ccp_client_get(lua_State *L);
+/* The same, or NULL when there is none that belongs to this process. */
+ccp_client *ccp_client_peek(lua_State *L);
+
+/* Adds a pool that was just made; NULL: no memory (the pool is still the
+** caller's). */
+ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool);
+
+/* Drains all pools and delivers what is completed. Raises nothing. */
+void ccp_client_collect(lua_State *L, ccp_client *c);
+
+/* Delivers what is completed in one pool, draining nothing. Raises nothing. */
+void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h);
+
+typedef int (*ccp_condition)(lua_State *L, void *ud);
+/* Waits until done(L, ud), delivering and running callbacks meanwhile. CCP_OK
+** or CCP_E_TIMEOUT. Raises what a signal's hook raises. 'focus': the pool that
+** is waited for, or NULL. */
+int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
+                    int64_t deadline_ns, ccp_condition done, void *ud);
+
+/* Lets the pools of the state's client finish their pending tasks and ends
+** them. Never raises; blocks as long as the tasks take. */
+void ccp_client_finish(lua_State *L);
+
+/* Frees the pools that are closed and that nobody can ask for any more. */
+void ccp_client_sweep(lua_State *L, ccp_client *c);
+
+/* ---------------------------------------- what the objects' files provide */
+
+/* lfuture.c: stores a finished call's reply in its future; raises nothing. */
+void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t);
+/* lmap.c: a chunk has new replies, or is finished. */
+void ccp_map_deliver(ccp_chunk *chunk);
+/* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/
+int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
+
+/* The deadline that argument 'arg' (seconds, nil for ever) means. Raises an
+** argument error. */
+int64_t ccp_check_timeout(lua_State *L, int arg);
+
+#endif

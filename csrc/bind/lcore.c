@@ -1,0 +1,140 @@
+/*
+** The C module: everything Lua code of ccpool builds on. Nothing starts or
+** forks here.
+*/
+#include "bind/lcore.h"
+
+#include <dlfcn.h>
+
+#include <lauxlib.h>
+
+#include "bind/lclient.h"
+#include "bind/lerror.h"
+#include "bind/lexecutor.h"
+#include "bind/lfuture.h"
+#include "os/clock.h"
+#include "os/codes.h"
+#include "os/cpu.h"
+#include "worker/vm.h"
+
+static int core_cpu_count(lua_State *L) {
+  lua_pushinteger(L, ccp_cpu_count());
+  return 1;
+}
+
+/* now() -> seconds on a monotonic clock. */
+static int core_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)ccp_clock_now_ns() / (lua_Number)CCP_NS_PER_S);
+  return 1;
+}
+
+static int core_set_error_maker(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  ccp_error_set_maker(L);
+  return 0;
+}
+
+static int core_set_callback_reporter(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  ccp_future_set_reporter(L);
+  return 0;
+}
+
+/* current() -> kind, id, name, pid, task; nothing outside of a worker. */
+static int core_current(lua_State *L) {
+  const ccp_self *self = ccp_self_get();
+  const ccp_record *r;
+  if (!self)
+    return 0;
+  r = &self->plan->board->records[self->index];
+  lua_pushstring(L, self->plan->is_process ? "process" : "thread");
+  lua_pushinteger(L, self->index + 1);
+  lua_pushfstring(L, "%s_%d", self->plan->name, (int)self->index + 1);
+  lua_pushinteger(L, atomic_load(&r->pid));
+  lua_pushinteger(L, (lua_Integer)self->task);
+  return 5;
+}
+
+typedef struct step {
+  ccp_client *client;
+  uint64_t delivered;
+} step;
+
+static int was_delivered(lua_State *L, void *ud) {
+  const step *s = ud;
+  (void)L;
+  return s->client->delivered != s->delivered;
+}
+
+static int anything_open(const ccp_client *c) {
+  for (const ccp_handle *h = c->handles; h; h = h->next)
+    if (ccp_pool_life_now(h->pool) != CCP_P_CLOSED)
+      return 1;
+  return 0;
+}
+
+/* step(timeout) -> how many futures and chunks came in; waits for one at least
+** until the time is up, and runs callbacks. Without a pool: 0 at once. */
+static int core_step(lua_State *L) {
+  int64_t deadline = ccp_check_timeout(L, 1);
+  ccp_client *c = ccp_client_peek(L);
+  step s;
+  if (!c) {
+    lua_pushinteger(L, 0);
+    return 1;
+  }
+  s.client = c;
+  s.delivered = c->delivered;
+  if (c->in_flight_n == 0 || !anything_open(c))
+    deadline = ccp_clock_now_ns();
+  (void)ccp_client_wait(L, c, NULL, deadline, was_delivered, &s);
+  lua_pushinteger(L, (lua_Integer)(c->delivered - s.delivered));
+  return 1;
+}
+
+/* sleep(seconds): gives the processor away; a signal's hook may raise. */
+static int never(lua_State *L, void *ud) {
+  (void)L;
+  (void)ud;
+  return 0;
+}
+
+static int core_sleep(lua_State *L) {
+  int64_t deadline = ccp_check_timeout(L, 1);
+  (void)ccp_client_wait(L, ccp_client_get(L), NULL, deadline, never, NULL);
+  return 0;
+}
+
+/* The code must stay where it is as long as threads of it may run, longer than
+** any state that loaded it: a reference to the library that is never given
+** back. */
+static void pin(void) {
+  static const char here = 0;
+  Dl_info info;
+  if (dladdr(&here, &info) && info.dli_fname)
+    (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+int luaopen_ccpool_core(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"cpu_count", core_cpu_count},
+      {"now", core_now},
+      {"current", core_current},
+      {"step", core_step},
+      {"sleep", core_sleep},
+      {"watch", ccp_future_watch},
+      {"failed", ccp_future_failed},
+      {"is_future", ccp_future_is},
+      {"set_error_maker", core_set_error_maker},
+      {"set_callback_reporter", core_set_callback_reporter},
+      {NULL, NULL}};
+  pin();
+  luaL_newlib(L, functions);
+  ccp_executor_functions(L);
+  ccp_map_functions(L);
+  ccp_future_class(L);
+  lua_setfield(L, -2, "Future");
+  return 1;
+}

@@ -1,0 +1,176 @@
+/*
+** Error objects. Runs in the thread of the Lua state.
+*/
+#include "bind/lerror.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "codec/codec.h"
+#include "os/codes.h"
+#include "os/process.h"
+#include "task/replies.h"
+#include "task/task.h"
+
+static const char maker_key = 0; /* its address: in the registry */
+
+void ccp_error_set_maker(lua_State *L) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &maker_key);
+}
+
+void ccp_error_make(lua_State *L, const char *kind, const char *message) {
+  luaL_checkstack(L, 4, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &maker_key);
+  lua_insert(L, -2);
+  lua_pushstring(L, kind);
+  lua_insert(L, -2);
+  lua_pushstring(L, message);
+  lua_insert(L, -2);
+  lua_call(L, 3, 1);
+}
+
+static int raise_sys(lua_State *L, const char *what) {
+  int err = errno;
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, err);
+  lua_setfield(L, -2, "errno");
+  lua_pushstring(L, what);
+  lua_setfield(L, -2, "call");
+  lua_pushfstring(L, "%s: %s", what, strerror(err));
+  lua_insert(L, -2);
+  ccp_error_make(L, "SystemError", lua_tostring(L, -2));
+  return lua_error(L);
+}
+
+/* Stack: path. Pushes the error. */
+static void not_sendable(lua_State *L) {
+  lua_createtable(L, 0, 1);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "path");
+  lua_pushfstring(L, "cannot send %s", lua_tostring(L, -2));
+  lua_insert(L, -2);
+  ccp_error_make(L, "NotSendableError", lua_tostring(L, -2));
+}
+
+int ccp_error_raise(lua_State *L, int code, const char *what) {
+  static const struct {
+    int code;
+    const char *kind, *message;
+  } plain[] = {
+      {CCP_E_NOMEM, "MemoryLimitError", "not enough memory"},
+      {CCP_E_TIMEOUT, "TimeoutError", "timed out"},
+      {CCP_E_FULL, "QueueFullError", "no room"},
+      {CCP_E_CLOSED, "ShutdownError", "the executor was shut down"},
+      {CCP_E_BADDATA, "SystemError", "malformed data"},
+  };
+  if (code == CCP_E_SYS)
+    return raise_sys(L, what);
+  if (code == CCP_E_NOTSENDABLE) {
+    not_sendable(L);
+    return lua_error(L);
+  }
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+    if (plain[i].code == code) {
+      lua_pushnil(L);
+      ccp_error_make(L, plain[i].kind, what ? what : plain[i].message);
+      return lua_error(L);
+    }
+  return luaL_error(L, "%s: code %d", what ? what : "ccpool", code);
+}
+
+/* ---------------------------------------------------------- replies */
+
+static void set_integer(lua_State *L, const char *name, lua_Integer n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, name);
+}
+
+static void of_crash(lua_State *L, const void *bytes, size_t len) {
+  ccp_crash c = {0};
+  const char *signame;
+  if (len == sizeof c)
+    memcpy(&c, bytes, sizeof c);
+  lua_createtable(L, 0, 5);
+  set_integer(L, "pid", c.pid);
+  set_integer(L, "worker", c.worker + 1);
+  if (c.signal == 0) {
+    set_integer(L, "exitcode", c.exitcode);
+    lua_pushfstring(L, "worker %d (pid %d) exited with code %d", c.worker + 1,
+                    c.pid, c.exitcode);
+  } else {
+    signame = ccp_process_signame(c.signal);
+    set_integer(L, "exitcode", -c.signal);
+    set_integer(L, "signal", c.signal);
+    lua_pushstring(L, signame ? signame : "unknown signal");
+    lua_setfield(L, -2, "signame");
+    lua_pushfstring(L, "worker %d (pid %d) was killed by %s", c.worker + 1,
+                    c.pid, signame ? signame : "a signal");
+  }
+  lua_insert(L, -2);
+  ccp_error_make(L, "WorkerCrashedError", lua_tostring(L, -2));
+  lua_remove(L, -2);
+}
+
+static void of_error(lua_State *L, const void *bytes, size_t len) {
+  size_t used;
+  int n = ccp_decode(L, bytes, len, &used, NULL);
+  lua_settop(L, lua_gettop(L) - n + 2);
+}
+
+static void plain_of(lua_State *L, const char *kind, const void *bytes,
+                     size_t len, const char *otherwise) {
+  lua_pushlstring(L, len ? bytes : otherwise, len ? len : strlen(otherwise));
+  lua_pushnil(L);
+  ccp_error_make(L, kind, lua_tostring(L, -2));
+  lua_remove(L, -2);
+}
+
+static void of_broken(lua_State *L, const unsigned char *bytes, size_t len) {
+  lua_createtable(L, 0, 1);
+  if (len > 0 && bytes[0] != CCP_R_BROKEN) {
+    ccp_error_of_reply(L, bytes[0], bytes + 1, len - 1);
+    lua_pop(L, 1);
+  } else
+    lua_pushnil(L);
+  lua_pushfstring(L, "the executor is broken: %s", luaL_tolstring(L, -1, NULL));
+  lua_insert(L, -4); /* message, fields, cause, its text */
+  lua_pop(L, 1);
+  lua_setfield(L, -2, "cause");
+  ccp_error_make(L, "BrokenExecutorError", lua_tostring(L, -2));
+  lua_remove(L, -2);
+}
+
+void ccp_error_of_reply(lua_State *L, uint8_t status, const void *bytes,
+                        size_t len) {
+  luaL_checkstack(L, 10, NULL);
+  switch (status) {
+  case CCP_R_ERROR:
+  case CCP_R_INIT:
+    of_error(L, bytes, len);
+    return;
+  case CCP_R_NOTSENDABLE:
+    lua_pushlstring(L, bytes, len);
+    not_sendable(L);
+    lua_remove(L, -2);
+    lua_remove(L, -2);
+    break;
+  case CCP_R_CRASH:
+    of_crash(L, bytes, len);
+    break;
+  case CCP_R_BROKEN:
+    of_broken(L, bytes, len);
+    break;
+  case CCP_R_CANCELLED:
+    plain_of(L, "CancelledError", bytes, len, "the task was cancelled");
+    break;
+  case CCP_R_SYSTEM:
+    plain_of(L, "SystemError", bytes, len, "the system refused");
+    break;
+  default:
+    plain_of(L, "MemoryLimitError", bytes, len, "not enough memory");
+  }
+  lua_pushnil(L);
+}

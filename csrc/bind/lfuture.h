@@ -1,0 +1,32 @@
+/*
+** Futures, for the files of this folder.
+*/
+#ifndef CCP_BIND_LFUTURE_H
+#define CCP_BIND_LFUTURE_H
+
+#include "bind/lclient.h"
+
+/* Registers the class; pushes the table of its methods. */
+void ccp_future_class(lua_State *L);
+
+/* Pushes a new future. t NULL: it waits for ccp_future_settle; else for t,
+** whose owner it becomes. */
+void *ccp_future_new(lua_State *L, ccp_handle *h, ccp_task *t);
+
+/* Ends a future that has no task: reply as of a worker. */
+void ccp_future_settle(lua_State *L, int index, uint8_t status,
+                       const void *bytes, size_t len);
+
+/* Sets the function (on top; popped) that hears of errors in callbacks:
+** report(error, future). */
+void ccp_future_set_reporter(lua_State *L);
+
+/* failed(future) -> it is finished, with an error; is_future(value). */
+int ccp_future_failed(lua_State *L);
+int ccp_future_is(lua_State *L);
+
+/* watch(future, queue): appends the future to the array once it is done; false
+** if it is done already. */
+int ccp_future_watch(lua_State *L);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+** Running tasks inline, in the caller's own state, by value as the workers do.
+*/
+#ifndef CCP_BIND_LSERIAL_H
+#define CCP_BIND_LSERIAL_H
+
+#include <lua.h>
+
+#include "pool/pool.h"
+
+/* Runs the call in 'body' and settles the future at that stack index. */
+void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
+                     ccp_pool_counts *counts);
+
+/* Runs all items of a chunk; its replies are ready to be read then. */
+void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, ccp_pool_counts *counts);
+
+#endif

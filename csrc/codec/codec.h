@@ -1,0 +1,58 @@
+/*
+** Values to bytes and back: the one header the rest of the program includes.
+** A message is a count and that many values; it names no state and no address,
+** so any process of the program may decode it. Each call works on the Lua
+** state it is given, in the thread that runs that state; it takes no lock and
+** blocks only in the store behind `ccp_funcs` and in user code (see each).
+*/
+#ifndef CCP_CODEC_CODEC_H
+#define CCP_CODEC_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "codec/buf.h"
+#include "codec/funcs.h"
+
+/* How NotSendableError names the values of one message. */
+typedef struct ccp_what {
+  const char *noun; /* "argument", "result", "error", ... */
+  int first;        /* number of the first value; 0: the first value is
+                       "function" and the next is noun 1; -1: noun alone */
+} ccp_what;
+
+/* Makes the codec's context of this state, anchored in the registry. May raise
+** memory errors. Idempotent, and done by the calls below when forgotten. */
+void ccp_codec_open(lua_State *L);
+
+/* Registers values with a given metatable: the stack holds name (string),
+** metatable (table), save and load (functions) at 1..4, already checked.
+** save(value) gives the values that travel, load(...) remakes it from them.
+** Both name and metatable may be registered again. Returns 0 (no results);
+** may raise memory errors. */
+int ccp_codec_register(lua_State *L);
+
+/* Appends one message with the n values at [first, first + n) to b.
+** CCP_OK; CCP_E_NOTSENDABLE with the path string pushed on the stack;
+** CCP_E_NOMEM; or what fs->put returned. On failure b->len is what it was.
+** May raise Lua memory errors: b stays valid, its len then unspecified. Runs no
+** metamethod and no user code but registered `save` functions. The stack must
+** have 4 free slots and is otherwise left as it was; `first` is positive. */
+int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
+               const ccp_funcs *fs);
+
+/* The same, but the first value, if a string "module.function", is what the
+** decoder resolves with require. */
+int ccp_encode_call(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
+                    const ccp_funcs *fs);
+
+/* Decodes the message at p: pushes its values and returns how many; *used is
+** how many bytes it took. MUST run in protected mode: raises a Lua error
+** ("malformed message: ..." for bytes no encoder wrote, or what require or
+** `load` raised). May run user code: modules' chunks, registered `load`s. */
+int ccp_decode(lua_State *L, const void *p, size_t len, size_t *used,
+               const ccp_funcs *fs);
+
+#endif

@@ -1,0 +1,121 @@
+/*
+** An encoding on its way, as encode.c and path.c see it. On the Lua stack, from
+** `top`: the context, the scratch memory, the spill table, the table of what
+** must stay alive (each nil until needed), then two slots for each open frame:
+** the container and the key at hand. The value at hand lies above. Only the
+** outermost frames have slots of their own: deeper ones take turns in the last
+** two, and the spill table holds what their parents had there.
+*/
+#ifndef CCP_CODEC_ENCODE_H
+#define CCP_CODEC_ENCODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "codec/codec.h"
+#include "codec/context.h"
+#include "codec/wire.h"
+
+/* What a frame does next, or what its open child is. */
+enum {
+  CCP_AT_ITEM, /* array items */
+  CCP_AT_KEY,
+  CCP_AT_VALUE,
+  CCP_AT_METATABLE,
+  CCP_AT_UPVALUE,
+  CCP_AT_SAVED
+};
+
+typedef struct ccp_frame {
+  unsigned char at;   /* CCP_AT_* */
+  unsigned char meta; /* a metatable follows */
+  size_t off;         /* of its tag, in the buffer */
+  uint64_t next;      /* array index, upvalue or saved value at hand */
+  uint64_t count;     /* array items announced, upvalues or saved values */
+  uint64_t pairs;     /* written so far */
+  const void *obj;    /* borrowed: what is being saved */
+} ccp_frame;
+
+typedef struct ccp_enc {
+  lua_State *L;
+  ccp_ctx *ctx;
+  ccp_scratch *s; /* borrowed; NULL until a value needs it */
+  ccp_buf *b;
+  const ccp_funcs *fs;
+  ccp_what what;
+  size_t start; /* where the message begins in b */
+  int top;      /* of the stack, at the call */
+  int value;    /* number of the value at hand, from 0 */
+  int named;    /* the index of names is fresh */
+  size_t depth; /* open frames */
+} ccp_enc;
+
+enum { CCP_ENC_LEVELS = 40 };
+
+/* Stack slots of an encoding. */
+static inline int ccp_enc_ctx(const ccp_enc *e) {
+  return e->top + 1;
+}
+static inline int ccp_enc_spill(const ccp_enc *e) {
+  return e->top + 3;
+}
+static inline int ccp_enc_alive(const ccp_enc *e) {
+  return e->top + 4;
+}
+static inline int ccp_enc_slot(const ccp_enc *e, size_t level) {
+  size_t l = level < CCP_ENC_LEVELS ? level : CCP_ENC_LEVELS - 1;
+  return e->top + 5 + (int)(2 * l);
+}
+
+/* The open frame at that level. */
+static inline ccp_frame *ccp_enc_frame(const ccp_enc *e, size_t level) {
+  void *frames = e->s->frames.data;
+  return (ccp_frame *)frames + level;
+}
+
+static inline ccp_frame *ccp_enc_top(const ccp_enc *e) {
+  return ccp_enc_frame(e, e->depth - 1);
+}
+
+/* How far the message has come: the offset of what is written next. */
+static inline size_t ccp_enc_offset(const ccp_enc *e) {
+  return e->b->len - e->start;
+}
+
+/* The definition at that offset is referred to: the decoder must keep it. */
+static inline void ccp_enc_share(ccp_enc *e, uint64_t off) {
+  e->b->data[e->start + off] |= CCP_T_SHARED;
+}
+
+/* What became of a value on the top: popped and written; open as a frame; or
+** still there, because it has no name. Errors are negative. */
+enum { CCP_WRITTEN = 0, CCP_OPENED = 1, CCP_NAMELESS = 2 };
+
+/* Writes the value on the top and pops it, or opens it as a frame. */
+int ccp_enc_put(ccp_enc *e);
+
+/* Opens the value on the top, whose tag stands at `off`. */
+int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count);
+
+/* Holds the value on the top until the message ends; pops it. */
+void ccp_enc_keep(ccp_enc *e);
+
+/* Writes the string at idx, inside a table; `hot` for keys. */
+int ccp_enc_string(ccp_enc *e, int idx, int hot);
+
+/* encode_table.c: opens the table on the top; goes on with the open one until
+** a child opens or it ends (CCP_WRITTEN). */
+int ccp_enc_open_table(ccp_enc *e, size_t off);
+int ccp_enc_step_table(ccp_enc *e);
+
+/* encode_func.c: the same for the Lua function on the top. */
+int ccp_enc_open_function(ccp_enc *e, size_t off);
+int ccp_enc_step_function(ccp_enc *e);
+
+/* Pushes the path to the value on the top, which cannot travel, with what it
+** is; `why` (may be NULL) is said instead of its type. May raise. */
+void ccp_path_push(ccp_enc *e, const char *why);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+** Tables to bytes; see encode.h. The thread of the state.
+**
+** One pass of lua_next does it all: as long as its keys count up from 1 they
+** are array items, numbers among them gathered into runs; then come pairs.
+** Keys are looked at one by one because no API tells where the array part ends,
+** and lua_next started behind it would miss pairs if it ends early.
+*/
+#include "codec/encode.h"
+
+#include <lauxlib.h>
+
+#include "codec/emit.h"
+#include "codec/wire.h"
+#include "os/codes.h"
+
+enum { GAP_MAX = 4 }; /* nils written out rather than ending the array items */
+
+/* What a weak table holds may die while the message is made, and its address
+** come back as another object's: hold it. */
+static void hold_weak(ccp_enc *e) {
+  lua_State *L = e->L;
+  lua_pushliteral(L, "__mode");
+  lua_rawget(L, -2);
+  int weak = lua_type(L, -1) == LUA_TSTRING;
+  lua_pop(L, 2);
+  if (!weak)
+    return;
+  int t = lua_gettop(L);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, t)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, t + 1);
+  }
+  ccp_enc_keep(e);
+}
+
+int ccp_enc_open_table(ccp_enc *e, size_t off) {
+  lua_State *L = e->L;
+  int meta = lua_getmetatable(L, -1);
+  if (meta)
+    hold_weak(e);
+  uint64_t narr = lua_rawlen(L, -1);
+  unsigned char *p = ccp_buf_room(e->b, 2 + CCP_VARINT_MAX);
+  if (p == NULL)
+    return CCP_E_NOMEM;
+  p[0] = meta ? CCP_T_TABLE_MT : CCP_T_TABLE;
+  p[1] = 0; /* the hint, known at the end */
+  e->b->len += (size_t)(ccp_wire_varint(p + 2, narr) - p);
+  int rc = ccp_enc_open(e, narr > 0 ? CCP_AT_ITEM : CCP_AT_VALUE, off, narr);
+  if (rc == CCP_OPENED)
+    ccp_enc_top(e)->meta = (unsigned char)meta;
+  return rc;
+}
+
+/* How many nils stand between the last array item and that key: 0 for the next
+** index, -1 if the key is no array item. */
+static int gap(const ccp_enc *e, const ccp_frame *f, int key) {
+  if (!lua_isinteger(e->L, key))
+    return -1;
+  uint64_t i = (uint64_t)lua_tointegerx(e->L, key, NULL);
+  uint64_t nils = i - f->next - 1; /* wraps if i is behind or negative */
+  return i <= f->count && nils <= GAP_MAX ? (int)nils : -1;
+}
+
+static int put_nils(ccp_enc *e, ccp_frame *f, ccp_run *r, int nils) {
+  int rc = ccp_emit_run(e->b, r);
+  f->next += (uint64_t)nils;
+  for (; nils > 0 && rc == CCP_OK; nils--)
+    rc = ccp_emit_tag(e->b, CCP_T_NIL);
+  return rc;
+}
+
+/* The array item on the top: numbers go into the run and are popped. */
+static int put_item(ccp_enc *e, ccp_run *r, int key) {
+  lua_State *L = e->L;
+  int rc;
+  if (lua_isinteger(L, -1)) {
+    lua_Integer v = lua_tointegerx(L, -1, NULL);
+    rc = ccp_run_add(e->b, r, CCP_T_RUN64, (uint64_t)v);
+  } else if (lua_type(L, -1) == LUA_TNUMBER) {
+    uint64_t v = ccp_wire_bits(lua_tonumberx(L, -1, NULL));
+    rc = ccp_run_add(e->b, r, CCP_T_RUNF, v);
+  } else {
+    rc = r->n > 0 ? ccp_emit_run(e->b, r) : CCP_OK;
+    return rc == CCP_OK ? ccp_enc_put(e) : rc;
+  }
+  lua_settop(L, key);
+  return rc;
+}
+
+/* Writes array items until a child opens, or there are no more: then *pair
+** tells whether a pair lies on the stack or the table has ended. */
+static int put_items(ccp_enc *e, int t, int *pair) {
+  ccp_frame *f = ccp_enc_top(e);
+  ccp_run run;
+  run.tag = 0;
+  run.n = 0;
+  int rc = CCP_OK;
+  while ((*pair = lua_next(e->L, t)) != 0) {
+    int nils = gap(e, f, t + 1);
+    if (nils < 0)
+      break;
+    if (nils > 0)
+      rc = put_nils(e, f, &run, nils);
+    f->next++;
+    if (rc == CCP_OK)
+      rc = put_item(e, &run, t + 1);
+    if (rc != CCP_WRITTEN)
+      return rc;
+  }
+  rc = ccp_emit_run(e->b, &run);
+  if (rc == CCP_OK && f->next < f->count)
+    rc = ccp_emit_tag(e->b, CCP_T_ENDARR);
+  f->at = CCP_AT_VALUE;
+  return rc;
+}
+
+/* The value on the top belongs to the key below it. */
+static int put_pair_value(ccp_enc *e) {
+  ccp_enc_top(e)->at = CCP_AT_VALUE;
+  return ccp_enc_put(e);
+}
+
+/* Writes the key of the pair on the top of the stack. Unless a child opens,
+** the value is on the top again. */
+static int put_key(ccp_enc *e, int t) {
+  lua_State *L = e->L;
+  if (lua_type(L, t + 1) == LUA_TSTRING)
+    return ccp_enc_string(e, t + 1, 1);
+  lua_settop(L, t + 1);
+  ccp_enc_top(e)->at = CCP_AT_KEY;
+  lua_pushvalue(L, t + 1);
+  int rc = ccp_enc_put(e);
+  if (rc == CCP_WRITTEN) {
+    lua_pushvalue(L, t + 1);
+    lua_rawget(L, t);
+  }
+  return rc;
+}
+
+/* All pairs are written: the hint can be set, and the metatable follows. */
+static int end_pairs(ccp_enc *e, int t) {
+  ccp_frame *f = ccp_enc_top(e);
+  int rc = ccp_emit_tag(e->b, CCP_T_END);
+  if (rc != CCP_OK)
+    return rc;
+  unsigned char hint = 0;
+  if (f->pairs > 0)
+    for (hint = 1; hint < 64 && f->pairs > UINT64_C(1) << (hint - 1);)
+      hint++;
+  e->b->data[e->start + f->off + 1] = hint;
+  if (!f->meta)
+    return CCP_WRITTEN;
+  f->at = CCP_AT_METATABLE;
+  lua_pushnil(e->L);
+  if (!lua_getmetatable(e->L, t)) /* a `save` has taken it away */
+    lua_pushnil(e->L);
+  return ccp_enc_put(e);
+}
+
+/* Writes pairs until a child opens or the table ends. */
+static int put_pairs(ccp_enc *e, int t, int pair) {
+  while (pair || lua_next(e->L, t)) {
+    pair = 0;
+    ccp_enc_top(e)->pairs++;
+    int rc = put_key(e, t);
+    if (rc == CCP_WRITTEN)
+      rc = put_pair_value(e);
+    if (rc != CCP_WRITTEN)
+      return rc;
+  }
+  return end_pairs(e, t);
+}
+
+int ccp_enc_step_table(ccp_enc *e) {
+  int t = ccp_enc_slot(e, e->depth - 1), pair = 0, rc = CCP_WRITTEN;
+  switch (ccp_enc_top(e)->at) {
+  case CCP_AT_METATABLE:
+    return CCP_WRITTEN;
+  case CCP_AT_ITEM:
+    rc = put_items(e, t, &pair);
+    if (rc == CCP_WRITTEN && !pair)
+      return end_pairs(e, t);
+    break;
+  case CCP_AT_KEY: /* the key is written, its value is next */
+    lua_pushvalue(e->L, t + 1);
+    lua_rawget(e->L, t);
+    rc = put_pair_value(e);
+    break;
+  default:
+    break;
+  }
+  return rc != CCP_WRITTEN ? rc : put_pairs(e, t, pair);
+}

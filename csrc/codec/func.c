@@ -1,0 +1,246 @@
+/*
+** Lua functions as bytecode; see func.h. The thread of the state.
+*/
+#include "codec/func.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "codec/wire.h"
+#include "os/codes.h"
+
+enum {
+  CACHE_MAX = 1024, /* entries; then a cache starts again from nothing */
+  NUPS_BITS = 8     /* an upvalue count, beside an id in one integer */
+};
+
+/* --- out --- */
+
+int ccp_func_nups(lua_State *L) {
+  lua_Debug ar;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">u", &ar);
+  return ar.nups;
+}
+
+static int is_env_only(lua_State *L, int nups) {
+  if (nups != 1)
+    return 0;
+  const char *name = lua_getupvalue(L, -1, 1);
+  lua_pop(L, 1);
+  return strcmp(name, "_ENV") == 0;
+}
+
+int ccp_func_env_is_globals(lua_State *L, const ccp_ctx *ctx, int idx) {
+  lua_getupvalue(L, idx, 1);
+  const void *env = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return env == ctx->globals;
+}
+
+static int write_dump(lua_State *L, const void *p, size_t n, void *ud) {
+  (void)L;
+  return ccp_buf_put(ud, p, n);
+}
+
+/* The sealed dump of the function on the top, in text. */
+static int dump(lua_State *L, ccp_buf *text) {
+  ccp_buf_reset(text);
+  if (ccp_buf_room(text, CCP_SEAL) == NULL)
+    return CCP_E_NOMEM;
+  text->len = CCP_SEAL;
+  if (lua_dump(L, write_dump, text, 0) != 0)
+    return CCP_E_NOMEM;
+  uint64_t h = ccp_wire_hash(text->data + CCP_SEAL, text->len - CCP_SEAL);
+  ccp_wire_store(text->data, h, 8);
+  return CCP_OK;
+}
+
+/* Replaces the user value `uv`, a cache, by an empty table. */
+static void forget(lua_State *L, int ctx_at, int uv) {
+  lua_newtable(L);
+  lua_setiuservalue(L, ctx_at, uv);
+}
+
+/* Pushes the table function -> id of one store; made if need be. */
+static void push_ids(lua_State *L, ccp_ctx *ctx, int ctx_at, uint64_t uid) {
+  if (ctx->sent_count >= CACHE_MAX) {
+    forget(L, ctx_at, CCP_UV_SENT);
+    ctx->sent_count = 0;
+  }
+  lua_getiuservalue(L, ctx_at, CCP_UV_SENT);
+  if (lua_rawgeti(L, -1, (lua_Integer)uid) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, (lua_Integer)uid);
+    ctx->sent_count++;
+  }
+  lua_remove(L, -2);
+}
+
+/* Keeps the function on the top among the recent ones. */
+static void remember(lua_State *L, ccp_ctx *ctx, int ctx_at,
+                     const ccp_sent *sent) {
+  ccp_sent *way = ccp_func_way(ctx, sent->fn);
+  lua_getiuservalue(L, ctx_at, CCP_UV_RECENT);
+  lua_pushvalue(L, -2);
+  way->fn = NULL;
+  lua_rawseti(L, -2, (lua_Integer)(way - ctx->sent) + 1);
+  lua_pop(L, 1);
+  *way = *sent;
+}
+
+/* The function on the top, with the table of ids below it: was it sent? */
+static int find_id(lua_State *L, ccp_sent *sent) {
+  lua_pushvalue(L, -1);
+  int known = lua_rawget(L, -3) == LUA_TNUMBER;
+  if (known) {
+    uint64_t v = (uint64_t)lua_tointeger(L, -1);
+    sent->id = v >> NUPS_BITS;
+    sent->nups = (int)(v & ((1u << NUPS_BITS) - 1));
+  }
+  lua_pop(L, 1);
+  return known;
+}
+
+static int put_new(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
+                   ccp_buf *text, ccp_sent *sent) {
+  sent->nups = ccp_func_nups(L);
+  int rc = dump(L, text);
+  if (rc == CCP_OK)
+    rc = fs->put(fs->ud, text->data, text->len, &sent->id);
+  if (rc == CCP_OK && sent->id >> (63 - NUPS_BITS) == 0) {
+    lua_pushvalue(L, -1);
+    lua_pushinteger(
+        L, (lua_Integer)(sent->id << NUPS_BITS | (uint64_t)sent->nups));
+    lua_rawset(L, -4);
+    ctx->sent_count++;
+  }
+  return rc;
+}
+
+int ccp_func_send(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
+                  ccp_buf *text, ccp_sent *out) {
+  const void *fn = lua_topointer(L, -1);
+  if (fs == NULL) {
+    out->nups = ccp_func_nups(L);
+    out->env = is_env_only(L, out->nups);
+    int rc = dump(L, text);
+    return rc == CCP_OK ? CCP_E_FULL : rc;
+  }
+  *out = *ccp_func_way(ctx, fn);
+  if (out->fn == fn && out->uid == fs->uid)
+    return CCP_OK;
+  out->fn = fn;
+  out->uid = fs->uid;
+  push_ids(L, ctx, ctx_at, fs->uid);
+  lua_insert(L, -2);
+  int rc = find_id(L, out) ? CCP_OK : put_new(L, ctx, fs, text, out);
+  out->env = is_env_only(L, out->nups);
+  lua_remove(L, -2);
+  if (rc == CCP_OK)
+    remember(L, ctx, ctx_at, out);
+  return rc;
+}
+
+/* --- in --- */
+
+struct input {
+  const void *p; /* NULL once read */
+  size_t len;
+};
+
+static const char *read_dump(lua_State *L, void *ud, size_t *len) {
+  struct input *in = ud;
+  const void *p = in->p;
+  (void)L;
+  *len = p != NULL ? in->len : 0;
+  in->p = NULL;
+  return p;
+}
+
+void ccp_func_load(lua_State *L, const void *sealed, size_t len) {
+  const unsigned char *p = sealed;
+  if (len < CCP_SEAL ||
+      ccp_wire_fetch(p, 8) != ccp_wire_hash(p + CCP_SEAL, len - CCP_SEAL)) {
+    lua_pushliteral(L, "malformed message: damaged function");
+    lua_error(L);
+  }
+  struct input in = {p + CCP_SEAL, len - CCP_SEAL};
+  int rc = lua_load(L, read_dump, &in, "=function", "b");
+  if (rc == LUA_ERRSYNTAX)
+    lua_pushfstring(L, "cannot load a function: %s", lua_tostring(L, -1));
+  if (rc != LUA_OK)
+    lua_error(L);
+}
+
+static void load_kept(lua_State *L, const ccp_funcs *fs, uint64_t id) {
+  const void *p = NULL;
+  size_t len = 0;
+  if (fs == NULL || fs->get(fs->ud, id, &p, &len) != CCP_OK) {
+    lua_pushliteral(L, "malformed message: unknown function");
+    lua_error(L);
+  }
+  ccp_func_load(L, p, len);
+}
+
+/* Pushes the plain function of that id, from the table or new. */
+static void fetch_plain(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
+                        uint64_t id) {
+  ccp_ctx_push(L);
+  if (ctx->loaded_count >= CACHE_MAX) {
+    forget(L, lua_gettop(L), CCP_UV_LOADED);
+    ctx->loaded_count = 0;
+  }
+  lua_getiuservalue(L, -1, CCP_UV_LOADED);
+  lua_replace(L, -2);
+  if (lua_rawgeti(L, -1, (lua_Integer)id) != LUA_TFUNCTION) {
+    lua_pop(L, 1);
+    load_kept(L, fs, id);
+    if (ccp_func_nups(L) > 1) {
+      lua_pushliteral(L, "malformed message: upvalues missing");
+      lua_error(L);
+    }
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, (lua_Integer)id);
+    ctx->loaded_count++;
+  }
+  lua_remove(L, -2);
+}
+
+/* Sets the one upvalue of the function on the top, whatever the function did
+** to it when it ran. */
+static void set_env(lua_State *L) {
+  lua_pushglobaltable(L);
+  lua_setupvalue(L, -2, 1);
+}
+
+void ccp_func_fetch(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
+                    uint64_t id, int plain) {
+  if (!plain) {
+    load_kept(L, fs, id);
+    return;
+  }
+  ccp_got *got = &ctx->got[id % CCP_FUNC_WAYS];
+  if (got->ref != 0 && got->id == id) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, got->ref);
+  } else {
+    fetch_plain(L, ctx, fs, id);
+    if (got->ref == 0) {
+      lua_pushboolean(L, 1);
+      got->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    got->env = ccp_func_nups(L) > 0;
+    got->id = id;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, got->ref);
+  }
+  if (got->env)
+    set_env(L);
+}

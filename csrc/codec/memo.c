@@ -1,0 +1,169 @@
+/*
+** What one message has already sent, by address; see memo.h. One thread.
+*/
+#include "codec/memo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/codes.h"
+
+enum {
+  FIRST_SIZE = 32,     /* entries a message starts with */
+  KEPT_ROOM = 1 << 17, /* entries kept between messages at most */
+  WORD_SHIFT = 16
+};
+
+static size_t place(const void *key, size_t mask) {
+  uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
+  return (size_t)(h >> 20) & mask;
+}
+
+/* A fresh stamp makes every entry empty; when stamps run out, for real. */
+static void restamp(ccp_memo *m) {
+  if (++m->stamp == 0) {
+    if (m->room > 0)
+      memset(m->entries, 0, m->room * sizeof *m->entries);
+    m->stamp = 1;
+  }
+}
+
+static ccp_memo_entry *probe(const ccp_memo *m, const void *key) {
+  size_t i = place(key, m->mask);
+  for (;; i = (i + 1) & m->mask) {
+    ccp_memo_entry *e = &m->entries[i];
+    if ((uint16_t)e->word != m->stamp || e->key == key)
+      return e;
+  }
+}
+
+static void fill(ccp_memo *m, ccp_memo_entry *e, const void *key,
+                 uint64_t value) {
+  e->key = key;
+  e->word = value << WORD_SHIFT | m->stamp;
+}
+
+static int enlarge(ccp_memo *m, size_t room) {
+  if (room <= m->room)
+    return CCP_OK;
+  if (room > SIZE_MAX / sizeof *m->entries)
+    return CCP_E_NOMEM;
+  ccp_memo_entry *e = realloc(m->entries, room * sizeof *e);
+  if (e == NULL)
+    return CCP_E_NOMEM;
+  memset(e + m->room, 0, (room - m->room) * sizeof *e);
+  m->entries = e;
+  m->room = room;
+  return CCP_OK;
+}
+
+/* Four times the table, in the same memory: the old entries step aside, behind
+** the new table, and come back under a new stamp. */
+static int grow(ccp_memo *m) {
+  size_t old = m->used > 0 ? m->mask + 1 : 0;
+  size_t size = old > 0 ? old * 4 : FIRST_SIZE;
+  int rc = enlarge(m, size + old);
+  if (rc != CCP_OK)
+    return rc;
+  uint16_t stamp = m->stamp;
+  ccp_memo_entry *from = m->entries + size;
+  if (old > 0)
+    memcpy(from, m->entries, old * sizeof *from);
+  if (++m->stamp == 0) { /* wipe all but what is still needed */
+    memset(m->entries, 0, size * sizeof *from);
+    memset(from + old, 0, (m->room - size - old) * sizeof *from);
+    m->stamp = 1;
+  }
+  m->mask = size - 1;
+  for (size_t i = 0; i < old; i++) {
+    if ((uint16_t)from[i].word == stamp)
+      fill(m, probe(m, from[i].key), from[i].key, from[i].word >> WORD_SHIFT);
+    from[i].word = 0;
+  }
+  return CCP_OK;
+}
+
+void ccp_memo_init(ccp_memo *m) {
+  memset(m, 0, sizeof *m);
+  m->stamp = 1;
+}
+
+void ccp_memo_fini(ccp_memo *m) {
+  free(m->entries);
+  ccp_memo_init(m);
+}
+
+void ccp_memo_clear(ccp_memo *m) {
+  if (m->room > KEPT_ROOM)
+    ccp_memo_fini(m);
+  else if (m->used > 0)
+    restamp(m);
+  m->used = 0;
+  m->mask = FIRST_SIZE - 1;
+}
+
+int ccp_memo_add(ccp_memo *m, const void *key, uint64_t value,
+                 uint64_t *found) {
+  if (m->room == 0 || m->used > m->mask / 2) {
+    int rc = grow(m);
+    if (rc != CCP_OK)
+      return rc;
+  }
+  ccp_memo_entry *e = probe(m, key);
+  if ((uint16_t)e->word == m->stamp) {
+    *found = e->word >> WORD_SHIFT;
+    return 1;
+  }
+  fill(m, e, key, value);
+  m->used++;
+  return 0;
+}
+
+void ccp_memo_set(ccp_memo *m, const void *key, uint64_t value) {
+  fill(m, probe(m, key), key, value);
+}
+
+void ccp_strs_init(ccp_strs *s) {
+  memset(s, 0, sizeof *s);
+  s->stamp = 1;
+}
+
+void ccp_strs_clear(ccp_strs *s, int message_begins) {
+  if (++s->stamp == 0) {
+    memset(s->map, 0, sizeof s->map);
+    s->stamp = 1;
+  }
+  if (message_begins)
+    s->next = 0;
+}
+
+/* Takes the next slot for entry i, from its owner if it still has it. */
+static int take_slot(ccp_strs *s, uint16_t i) {
+  uint16_t slot = (uint16_t)(s->next % CCP_STR_SLOTS);
+  if (s->next >= CCP_STR_SLOTS) {
+    uint16_t loser = s->owner[slot];
+    if (loser != i && s->map[loser].slot == slot)
+      s->map[loser].stamp = 0;
+  }
+  s->next++;
+  s->owner[slot] = i;
+  s->map[i].slot = slot;
+  return CCP_STR_DEFINE;
+}
+
+int ccp_strs_find(ccp_strs *s, const void *key, int hot) {
+  uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
+  uint16_t i = (uint16_t)(h >> 40) % CCP_STR_MAP;
+  int live = s->map[i].stamp == s->stamp;
+  if (live && s->map[i].key == key) {
+    uint16_t slot = s->map[i].slot;
+    return slot != CCP_STR_SEEN ? slot : take_slot(s, i);
+  }
+  /* What comes once must not push out what comes often. */
+  if (!hot && live && s->map[i].slot != CCP_STR_SEEN)
+    return CCP_STR_PLAIN;
+  s->map[i].key = key;
+  s->map[i].stamp = s->stamp;
+  s->map[i].slot = CCP_STR_SEEN;
+  return hot ? take_slot(s, i) : CCP_STR_PLAIN;
+}

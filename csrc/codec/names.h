@@ -1,0 +1,45 @@
+/*
+** Named objects: what can be found in package.loaded travels as its name and is
+** required on the other side. A name is "module" followed by steps, each '\0'
+** and either '.' and a key or '@' for the metatable.
+**
+** Named are: modules; their functions, tables, userdata; the functions, classes
+** and metatables one level below. Not named are the globals' own (their Lua
+** functions and tables were made by the main script, which no worker runs; of
+** them only the base library counts) and Lua values put into the standard
+** libraries. Only the thread that runs the state may be here.
+*/
+#ifndef CCP_CODEC_NAMES_H
+#define CCP_CODEC_NAMES_H
+
+#include <stddef.h>
+
+#include <lua.h>
+
+#include "codec/context.h"
+
+/* Builds the index, or builds it anew if package.loaded has changed since or
+** `anyway`. Called once per message that looks for a name. May raise memory
+** errors. CCP_OK or CCP_E_NOMEM. */
+int ccp_names_refresh(lua_State *L, ccp_ctx *ctx, int ctx_at, int anyway);
+
+/* May the object at that address have a name? If not, it has none. */
+static inline int ccp_names_maybe(const ccp_ctx *ctx, const void *p) {
+  size_t h =
+      (size_t)((uint64_t)(uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15) >> 24) &
+      ctx->maybe_mask;
+  return ctx->maybe[h >> 3] >> (h & 7) & 1;
+}
+
+/* Pushes the name of the value on the top and returns 1, or returns 0. */
+int ccp_names_find(lua_State *L, int ctx_at);
+
+/* Pushes the object of that name, which may require a module. Raises an error
+** that says what is missing. */
+void ccp_names_resolve(lua_State *L, const char *name, size_t len);
+
+/* Pushes the callable of "module.function": the longest dotted prefix that is a
+** module, and fields. Raises "cannot resolve '...': ...". */
+void ccp_names_resolve_call(lua_State *L, const char *name, size_t len);
+
+#endif

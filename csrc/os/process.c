@@ -1,0 +1,211 @@
+/*
+** Processes. The list of owned descriptors is guarded by 'owned_lock'; the
+** epoch is written only in children, while they have one thread.
+*/
+#include "os/process.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/codes.h"
+#include "os/fd.h"
+#include "os/lock.h"
+
+static _Atomic uint32_t epoch;
+static ccp_lock owned_lock = CCP_LOCK_INIT(CCP_RANK_PROCESS);
+static int *owned; /* grows, never shrinks; freed with the program */
+static size_t owned_n, owned_cap;
+
+static void before_fork(void) {
+  ccp_lock_acquire(&owned_lock);
+}
+
+static void after_fork_parent(void) {
+  ccp_lock_release(&owned_lock);
+}
+
+static void after_fork_child(void) {
+  atomic_fetch_add_explicit(&epoch, 1, memory_order_relaxed);
+  ccp_lock_release(&owned_lock);
+}
+
+static int watch_result;
+
+static void watch(void) {
+  watch_result = pthread_atfork(before_fork, after_fork_parent,
+                                after_fork_child) == 0
+                     ? CCP_OK
+                     : CCP_E_NOMEM;
+}
+
+int ccp_process_watch_forks(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  (void)pthread_once(&once, watch);
+  return watch_result;
+}
+
+uint32_t ccp_process_epoch(void) {
+  return atomic_load_explicit(&epoch, memory_order_relaxed);
+}
+
+int ccp_process_own_fd(int fd) {
+  int rc = CCP_OK;
+  ccp_lock_acquire(&owned_lock);
+  if (owned_n == owned_cap) {
+    size_t cap = owned_cap ? 2 * owned_cap : 16;
+    int *grown = realloc(owned, cap * sizeof *grown);
+    if (grown) {
+      owned = grown;
+      owned_cap = cap;
+    } else
+      rc = CCP_E_NOMEM;
+  }
+  if (rc == CCP_OK)
+    owned[owned_n++] = fd;
+  ccp_lock_release(&owned_lock);
+  return rc;
+}
+
+void ccp_process_close_fd(int fd) {
+  if (fd < 0)
+    return;
+  ccp_lock_acquire(&owned_lock);
+  for (size_t i = 0; i < owned_n; i++)
+    if (owned[i] == fd) {
+      owned[i] = owned[--owned_n];
+      break;
+    }
+  /* closed under the lock: a fork must not see the number forgotten but open,
+  ** nor listed but already somebody else's */
+  ccp_fd_close(fd);
+  ccp_lock_release(&owned_lock);
+}
+
+static int kept(int fd, const int *keep, int n) {
+  for (int i = 0; i < n; i++)
+    if (keep[i] == fd)
+      return 1;
+  return 0;
+}
+
+/* The child has one thread, so the list needs no lock here. */
+static void close_foreign(const int *keep, int n) {
+  for (size_t i = 0; i < owned_n; i++)
+    if (!kept(owned[i], keep, n))
+      ccp_fd_close(owned[i]);
+  owned_n = 0;
+}
+
+pid_t ccp_process_fork(const int *keep, int n) {
+  sigset_t all, old;
+  pid_t pid;
+  (void)fflush(NULL); /* or both processes would write what is buffered */
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+  pid = fork();
+  if (pid == 0) {
+    close_foreign(keep, n);
+    return 0;
+  }
+  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return pid;
+}
+
+static void default_signals(void) {
+  struct sigaction sa;
+  sa.sa_handler = SIG_DFL;
+  sa.sa_flags = 0;
+  (void)sigemptyset(&sa.sa_mask);
+  for (int sig = 1; sig < NSIG; sig++)
+    if (sig != SIGKILL && sig != SIGSTOP)
+      (void)sigaction(sig, &sa, NULL);
+  (void)signal(SIGINT, SIG_IGN);
+}
+
+static void unblock_signals(void) {
+  sigset_t none;
+  (void)sigemptyset(&none);
+  (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+int ccp_process_be_worker(pid_t parent) {
+  (void)setpgid(0, 0);
+  default_signals();
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  unblock_signals();
+  return getppid() == parent; /* it may have died before the prctl */
+}
+
+void ccp_process_be_zygote(void) {
+  default_signals();
+  (void)signal(SIGHUP, SIG_IGN);
+  (void)signal(SIGQUIT, SIG_IGN);
+  (void)signal(SIGTERM, SIG_IGN);
+  (void)signal(SIGPIPE, SIG_IGN);
+  (void)signal(SIGTSTP, SIG_IGN);
+  unblock_signals();
+}
+
+int ccp_process_pidfd(pid_t pid) {
+#ifdef SYS_pidfd_open
+  return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+  (void)pid;
+  errno = ENOSYS;
+  return -1;
+#endif
+}
+
+int64_t ccp_process_rss(pid_t pid) {
+  char path[40];
+  long long pages = 0;
+  FILE *f;
+  (void)snprintf(path, sizeof path, "/proc/%ld/statm", (long)pid);
+  f = fopen(path, "re");
+  if (!f)
+    return 0;
+  if (fscanf(f, "%*d %lld", &pages) != 1)
+    pages = 0;
+  (void)fclose(f);
+  return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Seeds, not secrets: the clock and the pid do where the kernel cannot. */
+void ccp_process_random(void *p, size_t len) {
+  unsigned char *to = p;
+  uint64_t x = (uint64_t)ccp_clock_now_ns() ^ ((uint64_t)getpid() << 32);
+  if (getrandom(p, len, GRND_NONBLOCK) == (ssize_t)len)
+    return;
+  for (size_t i = 0; i < len; i++) {
+    x = x * 6364136223846793005u + 1442695040888963407u;
+    to[i] = (unsigned char)(x >> 56);
+  }
+}
+
+const char *ccp_process_signame(int sig) {
+  static const struct {
+    int sig;
+    const char *name;
+  } names[] = {
+      {SIGHUP, "SIGHUP"},   {SIGINT, "SIGINT"},       {SIGQUIT, "SIGQUIT"},
+      {SIGILL, "SIGILL"},   {SIGTRAP, "SIGTRAP"},     {SIGABRT, "SIGABRT"},
+      {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},       {SIGKILL, "SIGKILL"},
+      {SIGUSR1, "SIGUSR1"}, {SIGSEGV, "SIGSEGV"},     {SIGUSR2, "SIGUSR2"},
+      {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"},     {SIGTERM, "SIGTERM"},
+      {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"},     {SIGSYS, "SIGSYS"},
+      {SIGIO, "SIGIO"},     {SIGVTALRM, "SIGVTALRM"}, {SIGPROF, "SIGPROF"}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (names[i].sig == sig)
+      return names[i].name;
+  return NULL;
+}

@@ -1,0 +1,48 @@
+/*
+** Processes: forking, what a child must forget, and who belongs to whom.
+*/
+#ifndef CCP_OS_PROCESS_H
+#define CCP_OS_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Grows by one in every child, whoever forked it: a thing that remembers
+** another epoch than this belongs to an ancestor. Any thread. */
+uint32_t ccp_process_epoch(void);
+
+/* Begins to count epochs; idempotent, called before the first fork that
+** matters. CCP_OK or CCP_E_NOMEM. */
+int ccp_process_watch_forks(void);
+
+/* Registers a descriptor that only this process may hold: every child made
+** by ccp_process_fork closes it. CCP_OK or CCP_E_NOMEM. */
+int ccp_process_own_fd(int fd);
+/* Closes a registered descriptor and forgets it; -1 is ignored. */
+void ccp_process_close_fd(int fd);
+
+/* fork(2) after flushing stdio, with all signals blocked in the child and all
+** registered descriptors closed there but keep[0..n). -1: errno. Call it from
+** a thread that holds none of our locks. */
+pid_t ccp_process_fork(const int *keep, int n);
+
+/* In a child: default dispositions, SIGINT ignored, nothing blocked; killed
+** with its parent. False when the parent (pid) is gone already. */
+int ccp_process_be_worker(pid_t parent);
+/* In a child: only SIGKILL and our own doing end it. Blocks nothing. */
+void ccp_process_be_zygote(void);
+
+/* A descriptor that is readable once process 'pid' ended, or -1. */
+int ccp_process_pidfd(pid_t pid);
+
+/* The resident set in bytes of process 'pid', 0 if it cannot be read. */
+int64_t ccp_process_rss(pid_t pid);
+
+/* Random bytes from the system. */
+void ccp_process_random(void *p, size_t len);
+
+/* Name of a signal ("SIGSEGV"), or NULL. */
+const char *ccp_process_signame(int sig);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+** Threads. The starter owns the struct; the thread writes only 'ended'.
+*/
+#include "os/thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "os/clock.h"
+#include "os/codes.h"
+#include "os/futex.h"
+
+static void *main_of(void *arg) {
+  ccp_thread *t = arg;
+  t->run(t->arg);
+  /* release: all the thread did is visible to who sees 1 (join) */
+  atomic_store_explicit(&t->ended, 1, memory_order_release);
+  ccp_futex_wake(&t->ended, CCP_WAKE_ALL);
+  return NULL;
+}
+
+int ccp_thread_start(ccp_thread *t, void (*run)(void *), void *arg,
+                     size_t stack_bytes) {
+  pthread_attr_t attr;
+  sigset_t all, old;
+  int err;
+  t->run = run;
+  t->arg = arg;
+  atomic_store_explicit(&t->ended, 0, memory_order_relaxed);
+  err = pthread_attr_init(&attr);
+  if (err == 0) {
+    if (stack_bytes)
+      (void)pthread_attr_setstacksize(&attr, stack_bytes);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    err = pthread_create(&t->id, &attr, main_of, t);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    (void)pthread_attr_destroy(&attr);
+  }
+  if (err != 0) {
+    errno = err;
+    return CCP_E_SYS;
+  }
+  t->started = 1;
+  return CCP_OK;
+}
+
+/* 'ended' is the thread's last act, so the pthread_join after it does not
+** block for long: the kernel only has to take the stack down. */
+int ccp_thread_join(ccp_thread *t, int64_t deadline_ns) {
+  if (!t->started)
+    return CCP_OK;
+  while (atomic_load_explicit(&t->ended, memory_order_acquire) == 0)
+    if (ccp_futex_wait(&t->ended, 0, deadline_ns) == CCP_E_TIMEOUT)
+      return CCP_E_TIMEOUT;
+  (void)pthread_join(t->id, NULL);
+  t->started = 0;
+  return CCP_OK;
+}
+
+void ccp_thread_name(const char *name) {
+  char cut[16];
+  strncpy(cut, name, sizeof cut - 1);
+  cut[sizeof cut - 1] = '\0';
+  (void)prctl(PR_SET_NAME, cut, 0, 0, 0);
+}

@@ -1,0 +1,331 @@
+/*
+** A pool's life, and what its owner asks of it.
+*/
+#include "pool/pool.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/codes.h"
+#include "os/cpu.h"
+#include "os/fd.h"
+#include "os/mapping.h"
+#include "os/process.h"
+#include "pool/state.h"
+#include "shared/arena.h"
+
+/* ------------------------------------------------------------ making it */
+
+static char *copy_text(const char *s) {
+  return s ? strdup(s) : NULL;
+}
+
+static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
+  ccp_plan *plan = &p->plan;
+  int cores = ccp_cpu_affinity();
+  plan->is_process = c->is_process;
+  strncpy(plan->name, c->name, CCP_NAME_BYTES - 1);
+  plan->path = copy_text(c->path);
+  plan->cpath = copy_text(c->cpath);
+  plan->open_core = c->open_core;
+  plan->finish = c->finish;
+  plan->board = ccp_board_new(c->max_workers, c->is_process);
+  p->shelf = ccp_shelf_new();
+  if (!plan->board || !p->shelf || (c->path && !plan->path) ||
+      (c->cpath && !plan->cpath))
+    return CCP_E_NOMEM;
+  p->funcs.ud = p->shelf;
+  p->funcs.put = ccp_shelf_put;
+  p->funcs.get = ccp_shelf_get;
+  p->funcs.uid = ccp_shelf_uid(p->shelf);
+  plan->funcs = &p->funcs;
+  plan->board->spin_most = (uint32_t)(cores - 1);
+  atomic_store(&plan->board->owner, c->owner);
+  return CCP_OK;
+}
+
+static int make_descriptor(ccp_pool *p) {
+  p->supervisor_fd = ccp_fd_event();
+  if (p->supervisor_fd < 0)
+    return CCP_E_SYS;
+  p->plan.board->supervisor_fd = p->supervisor_fd;
+  return ccp_process_own_fd(p->supervisor_fd);
+}
+
+ccp_pool *ccp_pool_new(const ccp_pool_config *c, int *rc) {
+  ccp_pool *p = calloc(1, sizeof *p);
+  *rc = CCP_E_NOMEM;
+  if (!p)
+    return NULL;
+  ccp_lock_init(&p->lock, CCP_RANK_POOL);
+  p->supervisor_fd = p->zygote.fd = -1;
+  p->poster.woken = CCP_NOBODY;
+  p->epoch = ccp_process_epoch();
+  p->owner = c->owner;
+  p->max_workers = c->max_workers;
+  p->grace_ns = (int64_t)(c->grace_s * (double)CCP_NS_PER_S);
+  p->workers = calloc(c->max_workers, sizeof *p->workers);
+  if (!p->workers || (*rc = make_plan(p, c)) != CCP_OK ||
+      (*rc = make_descriptor(p)) != CCP_OK) {
+    ccp_pool_free(p);
+    return NULL;
+  }
+  return p;
+}
+
+const ccp_funcs *ccp_pool_funcs(const ccp_pool *p) {
+  return &p->funcs;
+}
+
+int ccp_pool_start(ccp_pool *p, const void *prelude, size_t len,
+                   struct lua_State *L) {
+  int rc;
+  if (len) {
+    p->plan.prelude = malloc(len);
+    if (!p->plan.prelude)
+      return CCP_E_NOMEM;
+    memcpy(p->plan.prelude, prelude, len);
+    p->plan.prelude_len = len;
+  }
+  if (p->plan.is_process) {
+    rc = ccp_zygote_start(&p->zygote, &p->plan, L, p->supervisor_fd);
+    if (rc != CCP_OK)
+      return rc;
+    /* zygotes of other pools have no use for this board */
+    ccp_mapping_hide(p->plan.board, p->plan.board->bytes);
+  }
+  return ccp_supervisor_start(p);
+}
+
+int ccp_pool_is_ours(const ccp_pool *p) {
+  return p->epoch == ccp_process_epoch();
+}
+
+/* ------------------------------------------------------------ ending it */
+
+static void free_memory(ccp_pool *p) {
+  ccp_board_free(p->plan.board);
+  ccp_shelf_free(p->shelf);
+  free(p->plan.path);
+  free(p->plan.cpath);
+  free(p->plan.prelude);
+  ccp_bytes_free(&p->cause);
+  free(p->workers);
+  free(p);
+}
+
+/* A descendant has copies of the private memory only: shared memory,
+** descriptors and workers are not its own. */
+static void forget(ccp_pool *p) {
+  free(p->workers);
+  free(p);
+}
+
+void ccp_pool_free(ccp_pool *p) {
+  if (!p)
+    return;
+  if (!ccp_pool_is_ours(p)) {
+    forget(p);
+    return;
+  }
+  if (p->supervisor.started) {
+    if (p->life != CCP_P_CLOSED)
+      ccp_pool_kill(p, SIGKILL);
+    (void)ccp_thread_join(&p->supervisor, CCP_NEVER); /* grace bounds it */
+  }
+  ccp_zygote_stop(&p->zygote);
+  ccp_process_close_fd(p->leaked ? -1 : p->supervisor_fd);
+  if (!p->leaked)
+    free_memory(p);
+}
+
+/* A pool that never started has nobody who would close it. */
+static void call_supervisor(ccp_pool *p) {
+  if (p->supervisor.started)
+    ccp_fd_ring(p->supervisor_fd);
+  else if (p->life != CCP_P_OPEN)
+    atomic_store(&p->life, CCP_P_CLOSED);
+}
+
+void ccp_pool_shutdown(ccp_pool *p, int cancel) {
+  ccp_lock_acquire(&p->lock);
+  if (p->life == CCP_P_OPEN)
+    atomic_store(&p->life, CCP_P_DRAINING);
+  atomic_store(&p->plan.board->watch, 1);
+  ccp_pool_drain_locked(p);
+  if (cancel)
+    ccp_pool_end_all_locked(p, 0, CCP_R_CANCELLED, NULL, 0);
+  ccp_pool_fill_locked(p);
+  ccp_lock_release(&p->lock);
+  call_supervisor(p);
+}
+
+void ccp_pool_kill(ccp_pool *p, int sig) {
+  ccp_lock_acquire(&p->lock);
+  if (p->life == CCP_P_OPEN)
+    atomic_store(&p->life, CCP_P_DRAINING);
+  atomic_store(&p->plan.board->watch, 1);
+  ccp_pool_drain_locked(p);
+  p->kill_signal = sig;
+  p->give_up_ns = ccp_clock_now_ns() + p->grace_ns;
+  p->next_kill_ns = ccp_clock_now_ns() + (sig == SIGKILL ? 0 : p->grace_ns);
+  if (!p->plan.is_process) /* say it again soon: it may be caught */
+    p->next_kill_ns = ccp_clock_now_ns();
+  ccp_pool_end_all_locked(p, 1, CCP_R_CANCELLED, NULL, 0);
+  ccp_pool_signal_locked(p, sig);
+  ccp_lock_release(&p->lock);
+  call_supervisor(p);
+}
+
+enum ccp_pool_life ccp_pool_life_now(const ccp_pool *p) {
+  return (enum ccp_pool_life)atomic_load_explicit(&p->life,
+                                                  memory_order_seq_cst);
+}
+
+/* ------------------------------------------------------------ tasks */
+
+int ccp_pool_spin_enter(ccp_pool *p) {
+  return ccp_board_spin_enter(p->plan.board);
+}
+
+void ccp_pool_spin_leave(ccp_pool *p) {
+  ccp_board_spin_leave(p->plan.board);
+}
+
+int ccp_pool_cancel(ccp_pool *p, ccp_task *t) {
+  int cancelled;
+  ccp_lock_acquire(&p->lock);
+  cancelled = t->state == CCP_T_FINISHED ? t->status == CCP_R_CANCELLED
+                                         : ccp_pool_withdraw_locked(p, t);
+  if (cancelled && t->state != CCP_T_FINISHED)
+    ccp_pool_end_locked(p, t, CCP_R_CANCELLED, NULL, 0);
+  ccp_lock_release(&p->lock);
+  return cancelled;
+}
+
+void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c) {
+  ccp_lock_acquire(&p->lock);
+  for (; c; c = c->segment) {
+    ccp_pool_cut_chunk_locked(p, &c->task);
+    c->task.owner = NULL;
+  }
+  ccp_lock_release(&p->lock);
+}
+
+int ccp_pool_running(ccp_pool *p, const ccp_task *t) {
+  int running;
+  ccp_lock_acquire(&p->lock);
+  running = t->state == CCP_T_POSTED &&
+            ccp_board_look(p->plan.board, t->slot).state == CCP_CLAIMED;
+  ccp_lock_release(&p->lock);
+  return running;
+}
+
+void ccp_pool_watch_fd(ccp_pool *p, ccp_task *t, int fd) {
+  ccp_lock_acquire(&p->lock);
+  if (t->state == CCP_T_FINISHED)
+    ccp_fd_ring(fd);
+  else
+    t->fd = fd;
+  ccp_lock_release(&p->lock);
+}
+
+void ccp_pool_watch(ccp_pool *p, int delta) {
+  ccp_lock_acquire(&p->lock);
+  p->watchers += (uint32_t)delta;
+  if (p->life == CCP_P_OPEN)
+    atomic_store(&p->plan.board->watch, p->watchers > 0);
+  ccp_lock_release(&p->lock);
+  if (delta > 0) /* a reply may have come before anybody watched */
+    call_supervisor(p);
+}
+
+ccp_chunk *ccp_pool_progress(ccp_pool *p, ccp_chunk *c) {
+  ccp_chunk *segment;
+  ccp_bytes_free(&c->reading);
+  c->at = 0;
+  ccp_lock_acquire(&p->lock);
+  c->reading = c->replies;
+  ccp_bytes_init(&c->replies);
+  c->known = c->task.items;
+  c->finished = c->task.state == CCP_T_FINISHED;
+  segment = c->segment;
+  ccp_lock_release(&p->lock);
+  return segment;
+}
+
+/* ------------------------------------------------------------ looking in */
+
+int ccp_pool_warmup(ccp_pool *p) {
+  int rc = CCP_OK;
+  ccp_lock_acquire(&p->lock);
+  if (p->life != CCP_P_OPEN)
+    rc = CCP_E_CLOSED;
+  else
+    ccp_pool_staff_locked(p, p->max_workers);
+  if (p->broken)
+    rc = CCP_E_BROKEN;
+  ccp_lock_release(&p->lock);
+  return rc;
+}
+
+uint32_t ccp_pool_ready(const ccp_pool *p) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < p->max_workers; i++)
+    n += atomic_load(&p->plan.board->records[i].state) == CCP_W_UP;
+  return n;
+}
+
+int ccp_pool_cause(ccp_pool *p, uint8_t *status, ccp_bytes *out) {
+  int broken;
+  ccp_bytes_init(out);
+  ccp_lock_acquire(&p->lock);
+  broken = p->broken;
+  *status = p->cause_status;
+  if (broken)
+    (void)ccp_bytes_add(out, ccp_bytes_at(&p->cause), p->cause.len);
+  ccp_lock_release(&p->lock);
+  return broken;
+}
+
+void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c) {
+  ccp_lock_acquire(&p->lock);
+  ccp_pool_drain_locked(p);
+  *c = p->counts;
+  c->running = 0;
+  for (int i = 0; i < CCP_WINDOW; i++)
+    if (p->by_slot[i] &&
+        ccp_board_look(p->plan.board, i).state == CCP_CLAIMED)
+      c->running++;
+  c->queued = p->unfinished_items - c->running;
+  ccp_lock_release(&p->lock);
+}
+
+int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w) {
+  const ccp_record *r;
+  int used;
+  if (index >= p->max_workers)
+    return 0;
+  ccp_lock_acquire(&p->lock);
+  used = p->workers[index].used;
+  r = &p->plan.board->records[index];
+  w->index = index;
+  w->pid = atomic_load(&r->pid);
+  w->state = atomic_load(&r->state);
+  w->tasks = atomic_load(&r->tasks);
+  w->age_s = (double)(ccp_clock_now_ns() - p->workers[index].born_ns) /
+             (double)CCP_NS_PER_S;
+  w->task = 0;
+  for (int i = 0; i < CCP_WINDOW && used; i++) {
+    ccp_claim_word c;
+    if (!p->by_slot[i])
+      continue;
+    c = ccp_board_look(p->plan.board, i);
+    if (c.state == CCP_CLAIMED && c.worker == index)
+      w->task = p->by_slot[i]->id;
+  }
+  ccp_lock_release(&p->lock);
+  return used;
+}

@@ -1,0 +1,126 @@
+/*
+** A pool: pending tasks, the board, the workers, and the supervisor that
+** watches over births and deaths. It knows nothing of Lua.
+**
+** One Lua thread owns a pool: it submits, waits and takes what is completed.
+** The supervisor, a thread of its own, drains when the owner is away, and is
+** never on the way of a task.
+*/
+#ifndef CCP_POOL_POOL_H
+#define CCP_POOL_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "task/board.h"
+#include "task/task.h"
+
+struct ccp_funcs;
+struct lua_State;
+
+typedef struct ccp_pool ccp_pool;
+
+typedef struct ccp_pool_config {
+  int is_process;
+  uint32_t max_workers; /* 1 to CCP_WORKERS_MOST */
+  const char *name;
+  ccp_bell *owner;         /* borrowed: outlives the pool */
+  const char *path, *cpath; /* package.path and cpath; copied, may be NULL */
+  struct lua_State *L;     /* process workers run in a copy of it */
+  int (*open_core)(struct lua_State *L);
+  void (*finish)(struct lua_State *L);
+  double grace_s;
+} ccp_pool_config;
+
+/* Makes a pool without workers. A process pool forks its zygote only with
+** ccp_pool_start. NULL: *rc tells (CCP_E_NOMEM, CCP_E_SYS with errno). */
+ccp_pool *ccp_pool_new(const ccp_pool_config *config, int *rc);
+
+/* The functions its messages may refer to. */
+const struct ccp_funcs *ccp_pool_funcs(const ccp_pool *p);
+
+/* Sets the prelude message (copied) and brings zygote and supervisor to life.
+** CCP_OK or an error; then the pool is only good for ccp_pool_free. */
+int ccp_pool_start(ccp_pool *p, const void *prelude, size_t len,
+                   struct lua_State *L);
+
+/* Ends what is left without waiting for tasks, and frees. In a process that
+** did not make the pool it only forgets it. Blocks up to the grace period. */
+void ccp_pool_free(ccp_pool *p);
+
+/* Made by this very process? */
+int ccp_pool_is_ours(const ccp_pool *p);
+
+/* Takes the task over until it is completed. CCP_OK; CCP_E_CLOSED,
+** CCP_E_BROKEN (it stays the caller's). */
+int ccp_pool_submit(ccp_pool *p, ccp_task *t);
+
+/* Anything to drain or to take? Without the lock; right about all that was
+** published before a seq_cst operation this thread has seen. */
+int ccp_pool_stirs(const ccp_pool *p);
+
+/* The waiting caller becomes one of the searchers, or ceases to be. */
+int ccp_pool_spin_enter(ccp_pool *p);
+void ccp_pool_spin_leave(ccp_pool *p);
+
+/* Reads all replies, refills the board. Any thread of this process. */
+void ccp_pool_drain(ccp_pool *p);
+
+/* Takes the list of tasks that were completed, or whose chunk has new
+** replies, linked by 'taken'; NULL if none. */
+ccp_task *ccp_pool_take(ccp_pool *p);
+
+/* Cancels a call that has not started: true if it did (it is in the completed
+** list now, or was cancelled before). */
+int ccp_pool_cancel(ccp_pool *p, ccp_task *t);
+/* Cancels the items of a chunk, and of what was split from it, that have not
+** started, and takes their owner away: nobody waits for them any more. */
+void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c);
+/* Does a worker run it now? */
+int ccp_pool_running(ccp_pool *p, const ccp_task *t);
+/* Rings 'fd' when t is finished; at once if it is. */
+void ccp_pool_watch_fd(ccp_pool *p, ccp_task *t, int fd);
+/* From now on the supervisor looks at every reply, even while the owner is
+** away: somebody relies on callbacks or descriptors. delta: +1 or -1. */
+void ccp_pool_watch(ccp_pool *p, int delta);
+
+/* Moves the replies that came since the last call into c->reading, which must
+** have been read to its end, and looks at known and finished. Returns the
+** segment behind it as it is now. */
+ccp_chunk *ccp_pool_progress(ccp_pool *p, ccp_chunk *c);
+
+/* ------------------------------------------------------------ its life */
+
+enum ccp_pool_life { CCP_P_OPEN, CCP_P_DRAINING, CCP_P_CLOSING, CCP_P_CLOSED };
+
+/* No more submits. With 'cancel', what has not started is cancelled. When the
+** last task is through, the workers end and the owner's bell rings. */
+void ccp_pool_shutdown(ccp_pool *p, int cancel);
+/* Cancels everything and signals the workers: SIGTERM or SIGKILL; threads are
+** interrupted. */
+void ccp_pool_kill(ccp_pool *p, int sig);
+enum ccp_pool_life ccp_pool_life_now(const ccp_pool *p);
+/* Starts all workers it may have. CCP_OK, CCP_E_CLOSED, CCP_E_BROKEN. */
+int ccp_pool_warmup(ccp_pool *p);
+/* Workers ready to run tasks. */
+uint32_t ccp_pool_ready(const ccp_pool *p);
+/* Copies the cause of a broken pool; false if it is not broken. */
+int ccp_pool_cause(ccp_pool *p, uint8_t *status, ccp_bytes *out);
+
+typedef struct ccp_pool_counts {
+  uint64_t submitted, done, failed, cancelled, crashes, recycled, abandoned;
+  uint64_t queued, running;
+} ccp_pool_counts;
+typedef struct ccp_worker_info {
+  uint32_t index;
+  int32_t pid;
+  uint32_t state; /* enum ccp_worker_state */
+  uint32_t tasks;
+  int64_t task; /* number of the call it runs, or 0 */
+  double age_s;
+} ccp_worker_info;
+void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c);
+/* False if there is no worker of that index. */
+int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w);
+
+#endif

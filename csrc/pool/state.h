@@ -1,0 +1,113 @@
+/*
+** The pool's inside, for the files of this folder only.
+*/
+#ifndef CCP_POOL_STATE_H
+#define CCP_POOL_STATE_H
+
+#include <stdatomic.h>
+
+#include "codec/funcs.h"
+#include "os/lock.h"
+#include "os/thread.h"
+#include "pool/funcs.h"
+#include "pool/pool.h"
+#include "worker/plan.h"
+#include "worker/thread.h"
+#include "worker/zygote.h"
+
+typedef struct ccp_worker {
+  int used;                  /* born or being born, not yet buried */
+  int32_t pid;               /* processes: once the zygote told */
+  int64_t born_ns;
+  ccp_reader reader;         /* its place in the reply ring */
+  const void *last_block;    /* the last block that a reply brought */
+  ccp_thread_worker *thread; /* threads: owned */
+} ccp_worker;
+
+typedef struct ccp_task_list {
+  ccp_task *head, *tail;
+  uint32_t n;
+} ccp_task_list;
+
+struct ccp_pool {
+  /* set before the first thread, constant afterwards */
+  ccp_plan plan; /* owns the board */
+  uint32_t epoch; /* of the process that made it */
+  uint32_t max_workers;
+  ccp_bell *owner; /* borrowed */
+  ccp_shelf *shelf;
+  ccp_funcs funcs;
+  int64_t grace_ns;
+  int supervisor_fd;
+  ccp_thread supervisor;
+
+  ccp_lock lock;
+  /* guarded by lock, from here on */
+  ccp_poster poster;
+  ccp_task *by_slot[CCP_WINDOW]; /* borrowed until completed */
+  ccp_task_list backlog;
+  ccp_task_list completed; /* by 'next' only */
+  ccp_worker *workers;     /* max_workers of them */
+  uint32_t live;           /* workers used */
+  uint64_t unfinished;     /* tasks neither finished nor cancelled */
+  uint64_t unfinished_items;
+  uint64_t begun;          /* submits; paces the draining */
+  uint32_t barren;         /* deaths since the last reply */
+  uint32_t watchers;
+  int broken;
+  uint8_t cause_status;
+  ccp_bytes cause;
+  int kill_signal;      /* 0, or what ccp_pool_kill sent last */
+  int64_t next_kill_ns; /* when it is said again, more firmly */
+  int64_t give_up_ns;   /* when threads that do not end are abandoned */
+  int leaked;           /* some thread may still use all of this */
+  ccp_zygote zygote;
+  ccp_pool_counts counts;
+
+  /* writer: with the lock; reader: anybody, without (seq_cst: ccp_pool_stirs
+  ** is looked at last before sleeping) */
+  _Atomic uint32_t stirred; /* the completed list is not empty */
+  _Atomic uint32_t life;    /* enum ccp_pool_life */
+};
+
+/* ---------------------------------------------- dispatch.c; under the lock */
+
+/* Posts what the board has room for, starts workers if they are wanted, and
+** wakes one that sleeps. */
+void ccp_pool_fill_locked(ccp_pool *p);
+void ccp_pool_drain_locked(ccp_pool *p);
+/* Takes the task off backlog or board: 1 if nobody will ever run it. */
+int ccp_pool_withdraw_locked(ccp_pool *p, ccp_task *t);
+/* Ends a task with these bytes as its reply (of all missing items, for a
+** chunk), and lists it. It must be off backlog and board. */
+void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,
+                         const void *bytes, size_t len);
+/* Ends all tasks: those that have not started, or the running ones too. */
+void ccp_pool_end_all_locked(ccp_pool *p, int running_too, uint8_t status,
+                             const void *bytes, size_t len);
+void ccp_pool_break_locked(ccp_pool *p, uint8_t status, const void *bytes,
+                           size_t len);
+void ccp_list_append(ccp_task_list *l, ccp_task *t);
+void ccp_list_push_front(ccp_task_list *l, ccp_task *t);
+void ccp_list_remove(ccp_task_list *l, ccp_task *t);
+/* Takes back the items of a chunk that have not started; it may end by it. */
+void ccp_pool_cut_chunk_locked(ccp_pool *p, ccp_task *t);
+
+/* ---------------------------------------------- staff.c; under the lock */
+
+/* Starts workers until there is one per unfinished item, or 'most'. */
+void ccp_pool_staff_locked(ccp_pool *p, uint64_t wanted);
+/* A process worker ended: settles what it ran. */
+void ccp_pool_died_locked(ccp_pool *p, uint32_t index, int32_t pid,
+                          int status);
+/* A worker could not be forked. */
+void ccp_pool_unborn_locked(ccp_pool *p, uint32_t index, int err);
+/* Joins the threads that have ended. */
+void ccp_pool_join_ended_locked(ccp_pool *p);
+void ccp_pool_signal_locked(ccp_pool *p, int sig);
+
+/* ---------------------------------------------- supervisor.c */
+
+int ccp_supervisor_start(ccp_pool *p);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+** Tasks. No locking here: task.h says what guards which field.
+*/
+#include "task/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/codes.h"
+#include "shared/arena.h"
+
+void ccp_task_init(ccp_task *t) {
+  memset(t, 0, sizeof *t);
+  t->items = t->posted = 1;
+  t->slot = -1;
+  t->fd = -1;
+}
+
+void ccp_task_fini(ccp_task *t) {
+  ccp_bytes_free(&t->body);
+}
+
+ccp_chunk *ccp_chunk_new(void *owner, uint64_t first, uint32_t items) {
+  ccp_chunk *c = calloc(1, sizeof *c);
+  if (!c)
+    return NULL;
+  ccp_task_init(&c->task);
+  c->task.is_chunk = 1;
+  c->task.owner = owner;
+  c->task.items = c->task.posted = c->known = items;
+  c->first = first;
+  return c;
+}
+
+/* Blocks that lie among the replies are owned by them. */
+static void free_blocks(const ccp_bytes *replies, size_t at) {
+  const unsigned char *p = ccp_bytes_at(replies);
+  while (at < replies->len) {
+    ccp_item_head h;
+    memcpy(&h, p + at, sizeof h);
+    at += sizeof h;
+    if (h.is_block) {
+      void *block;
+      memcpy(&block, p + at, sizeof block);
+      ccp_arena_free(block);
+      at += sizeof block;
+    } else
+      at += h.len;
+  }
+}
+
+void ccp_chunk_free(ccp_chunk *c) {
+  free_blocks(&c->replies, 0);
+  free_blocks(&c->reading, c->at);
+  ccp_bytes_free(&c->replies);
+  ccp_bytes_free(&c->reading);
+  ccp_task_fini(&c->task);
+  free(c);
+}
+
+/* Where item 'n' of the chunk begins, or its end for n = items. */
+static size_t item_offset(const unsigned char *p, uint32_t n) {
+  uint32_t len;
+  size_t at = 1;
+  for (uint32_t i = 0; i <= n; i++) { /* the function counts as the first */
+    memcpy(&len, p + at, sizeof len);
+    at += sizeof len + len;
+  }
+  return at;
+}
+
+int ccp_chunk_body_part(const ccp_bytes *body, uint32_t from, uint32_t to,
+                        ccp_bytes *out) {
+  const unsigned char *p = ccp_bytes_at(body);
+  size_t items = item_offset(p, 0);
+  size_t begin = item_offset(p, from), end = item_offset(p, to);
+  ccp_bytes_init(out);
+  if (ccp_bytes_add(out, p, items) == CCP_OK &&
+      ccp_bytes_add(out, p + begin, end - begin) == CCP_OK)
+    return CCP_OK;
+  ccp_bytes_free(out);
+  return CCP_E_NOMEM;
+}
+
+int ccp_chunk_add_reply(ccp_chunk *c, uint8_t status, const void *p,
+                        size_t len, int is_block) {
+  ccp_item_head h;
+  size_t size = is_block ? sizeof p : len;
+  unsigned char *to = ccp_bytes_extend(&c->replies, sizeof h + size);
+  if (!to)
+    return CCP_E_NOMEM;
+  memset(&h, 0, sizeof h);
+  h.len = len;
+  h.status = status;
+  h.is_block = (uint8_t)(is_block != 0);
+  memcpy(to, &h, sizeof h);
+  if (is_block)
+    memcpy(to + sizeof h, &p, sizeof p);
+  else if (len)
+    memcpy(to + sizeof h, p, len);
+  return CCP_OK;
+}

@@ -1,0 +1,198 @@
+/*
+** The worker's loop. Runs in the worker, which may die at any instruction:
+** what it has claimed stands in the slot's word, what it has finished in its
+** ring, and it never holds a lock.
+*/
+#include "worker/loop.h"
+
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/fault.h"
+#include "os/futex.h"
+#include "task/task.h"
+
+enum {
+  SEARCH_NS = 12000, /* about what a wake-up costs */
+  LOOKS_PER_CLOCK = 32
+};
+
+void ccp_loop_init(ccp_loop *l, ccp_board *b, uint32_t me) {
+  memset(l, 0, sizeof *l);
+  l->board = b;
+  l->me = me;
+}
+
+static ccp_record *mine(const ccp_loop *l) {
+  return &l->board->records[l->me];
+}
+
+/* ---------------------------------------------------------- the item */
+
+static const unsigned char *part(ccp_loop *l, size_t *len) {
+  uint32_t n;
+  const unsigned char *p;
+  if ((size_t)(l->end - l->rest) < sizeof n)
+    return NULL;
+  memcpy(&n, l->rest, sizeof n);
+  p = l->rest + sizeof n;
+  if ((size_t)(l->end - p) < n)
+    return NULL;
+  l->rest = p + n;
+  *len = n;
+  return p;
+}
+
+/* A body that ends too early gives empty messages, which fail to decode: the
+** task fails, the worker goes on. */
+static void open_call(ccp_loop *l) {
+  const ccp_claim *c = &l->claim;
+  l->item.first = 1;
+  l->in_chunk = c->len > 0 && c->body[0] == CCP_BODY_CHUNK;
+  l->rest = c->body + (c->len > 0);
+  l->end = c->body + c->len;
+  l->item.fn = NULL;
+  if (l->in_chunk) {
+    l->item.fn = part(l, &l->item.fn_len);
+    l->item.args = part(l, &l->item.args_len);
+  } else {
+    l->item.args = l->rest;
+    l->item.args_len = (size_t)(l->end - l->rest);
+  }
+}
+
+static const ccp_item *begin(ccp_loop *l) {
+  /* the parent shows it; nobody decides on it */
+  atomic_store_explicit(&mine(l)->tasks, ++l->tasks, memory_order_relaxed);
+  CCP_FAULT("run");
+  return &l->item;
+}
+
+/* ---------------------------------------------------------- waiting */
+
+/* The owner is told if it waits; the supervisor only if it matters. */
+static void announce(ccp_loop *l, int pressing) {
+  ccp_board *b = l->board;
+  ccp_bell *owner = atomic_load_explicit(&b->owner, memory_order_acquire);
+  uint32_t state = atomic_load_explicit(&owner->state, memory_order_seq_cst);
+  if (state == CCP_ASLEEP)
+    ccp_bell_ring(owner);
+  if (state != CCP_AWAY && !pressing)
+    return;
+  if (pressing || atomic_load_explicit(&b->watch, memory_order_relaxed) ||
+      ccp_replies_half(b, l->me) ||
+      (atomic_load_explicit(&b->backlog, memory_order_relaxed) &&
+       atomic_load_explicit(&b->tail, memory_order_relaxed) -
+               atomic_load_explicit(&b->head, memory_order_relaxed) <
+           CCP_WINDOW / 4))
+    ccp_board_call_supervisor(b);
+}
+
+/* Calls with several items are being run elsewhere and nothing is left here:
+** the parent may take some of their items back and post them anew. */
+static void ask_for_share(ccp_loop *l) {
+  ccp_board *b = l->board;
+  ccp_bell *owner = atomic_load_explicit(&b->owner, memory_order_acquire);
+  uint32_t state;
+  if (!atomic_load_explicit(&b->chunks, memory_order_relaxed) ||
+      atomic_exchange_explicit(&b->ask, 1, memory_order_seq_cst))
+    return;
+  state = atomic_load_explicit(&owner->state, memory_order_seq_cst);
+  if (state == CCP_ASLEEP)
+    ccp_bell_ring(owner);
+  else if (state == CCP_AWAY)
+    ccp_board_call_supervisor(b);
+}
+
+static int ending(const ccp_loop *l) {
+  return atomic_load_explicit(&mine(l)->quit, memory_order_seq_cst) ||
+         atomic_load_explicit(&l->board->closing, memory_order_seq_cst);
+}
+
+/* True once there may be work; false: searched long enough. */
+static int search(ccp_loop *l) {
+  int64_t until;
+  int found = 0;
+  if (!ccp_board_search_enter(l->board, l->me))
+    return 0;
+  until = ccp_clock_now_ns() + SEARCH_NS;
+  do
+    for (int i = 0; i < LOOKS_PER_CLOCK && !found; i++) {
+      ccp_clock_pause();
+      found = ccp_board_any(l->board);
+    }
+  while (!found && ccp_clock_now_ns() < until);
+  ccp_board_search_leave(l->board, l->me);
+  return found;
+}
+
+static void wait_for_call(ccp_loop *l) {
+  if (!search(l)) {
+    ask_for_share(l);
+    CCP_FAULT("sleep");
+    ccp_board_sleep(l->board, l->me, CCP_NEVER);
+  }
+}
+
+const ccp_item *ccp_loop_next(ccp_loop *l) {
+  int waited = 0;
+  if (l->in_chunk) {
+    if (ccp_board_next(l->board, l->me, &l->claim)) {
+      l->item.first = 0;
+      l->item.args = part(l, &l->item.args_len);
+      return begin(l);
+    }
+    l->in_chunk = 0;
+  }
+  for (;;) {
+    if (atomic_load_explicit(&mine(l)->quit, memory_order_relaxed))
+      return NULL;
+    CCP_FAULT("claim");
+    if (ccp_board_claim(l->board, l->me, &l->claim)) {
+      CCP_FAULT("claimed");
+      if (waited) /* who posted more than one call woke only this worker */
+        ccp_board_pass_on(l->board);
+      open_call(l);
+      return begin(l);
+    }
+    if (ending(l))
+      return NULL;
+    wait_for_call(l);
+    waited = 1;
+  }
+}
+
+/* Either the drain that makes room sees 'full' and rings, or room is seen
+** here (both seq_cst). */
+static void wait_for_room(ccp_loop *l, size_t len) {
+  ccp_record *r = mine(l);
+  while (!ccp_replies_room(l->board, l->me, len)) {
+    atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
+    atomic_store_explicit(&r->full, 1, memory_order_seq_cst);
+    announce(l, 1);
+    if (!ccp_replies_room(l->board, l->me, len))
+      (void)ccp_futex_wait(&r->bell, 0, CCP_NEVER);
+    atomic_store_explicit(&r->full, 0, memory_order_seq_cst);
+  }
+}
+
+void ccp_loop_reply(ccp_loop *l, uint8_t status, const void *p, size_t len,
+                    void *block) {
+  ccp_record *r = mine(l);
+  ccp_reply reply = {(uint16_t)l->claim.slot,
+                     l->claim.item,
+                     l->claim.lap,
+                     status,
+                     block != NULL,
+                     block ? block : p,
+                     len};
+  size_t size = block ? 2 * sizeof(void *) : len;
+  CCP_FAULT("reply");
+  if (!ccp_replies_room(l->board, l->me, size))
+    wait_for_room(l, size);
+  ccp_replies_put(l->board, l->me, &reply);
+  CCP_FAULT("replied");
+  if (block) /* published: no longer this worker's */
+    atomic_store_explicit(&r->block, NULL, memory_order_release);
+  announce(l, 0);
+}

@@ -1,0 +1,32 @@
+/*
+** What the workers of one pool have in common. The pool fills it in before it
+** starts the first worker; from then on nobody writes it. A process worker has
+** its own copy, by fork.
+*/
+#ifndef CCP_WORKER_PLAN_H
+#define CCP_WORKER_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "task/board.h"
+
+struct ccp_funcs;
+struct lua_State;
+
+enum { CCP_NAME_BYTES = 64 };
+
+typedef struct ccp_plan {
+  ccp_board *board;
+  int is_process;
+  char name[CCP_NAME_BYTES]; /* of the pool; worker i is NAME_i */
+  char *path, *cpath;        /* package.path and cpath for threads; owned */
+  unsigned char *prelude;    /* message: preloads, initializer, its arguments;
+                                owned, NULL for none */
+  size_t prelude_len;
+  int (*open_core)(struct lua_State *L); /* luaopen_ccpool_core */
+  void (*finish)(struct lua_State *L); /* ends what its own pools still do */
+  const struct ccp_funcs *funcs;
+} ccp_plan;
+
+#endif

@@ -1,0 +1,121 @@
+/*
+** One item: decode, call, encode. Runs in the thread of the Lua state.
+*/
+#include "worker/vm_call.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "os/codes.h"
+#include "task/replies.h"
+
+static const char traceback_key = 0; /* its address: in the registry */
+
+/* A function without upvalues, or with _ENV alone, has no state that one item
+** could leave behind for the next. */
+static int has_state(lua_State *L, int fn) {
+  const char *first;
+  int n = 0;
+  if (!lua_isfunction(L, fn) || lua_iscfunction(L, fn))
+    return 0;
+  first = lua_getupvalue(L, fn, 1);
+  if (!first)
+    return 0;
+  n += 1;
+  if (lua_getupvalue(L, fn, 2))
+    n += 1;
+  lua_pop(L, n);
+  return n > 1 || strcmp(first, "_ENV") != 0;
+}
+
+static void decode_one(lua_State *L, ccp_caller *c, const unsigned char *p,
+                       size_t len) {
+  size_t used;
+  if (ccp_decode(L, p, len, &used, c->funcs) != 1)
+    luaL_error(L, "malformed message: one function expected");
+}
+
+static void push_function(lua_State *L, ccp_caller *c, const ccp_item *item) {
+  if (item->first || !c->fn) {
+    lua_settop(L, c->fn ? c->fn - 1 : lua_gettop(L));
+    decode_one(L, c, item->fn, item->fn_len);
+    c->fn = lua_gettop(L);
+    c->fn_fresh = has_state(L, c->fn);
+    lua_pushvalue(L, c->fn);
+  } else if (c->fn_fresh)
+    decode_one(L, c, item->fn, item->fn_len);
+  else
+    lua_pushvalue(L, c->fn);
+}
+
+int ccp_caller_run(lua_State *L, ccp_caller *c, const ccp_item *item) {
+  const ccp_what what = {"result", 1};
+  int base, n, rc;
+  size_t used;
+  if (item->fn)
+    push_function(L, c, item);
+  base = lua_gettop(L) + (item->fn ? 0 : 1);
+  n = ccp_decode(L, item->args, item->args_len, &used, c->funcs);
+  if (!item->fn)
+    n--; /* the function is the first value */
+  if (n < 0)
+    return luaL_error(L, "malformed message: no function");
+  lua_call(L, n, LUA_MULTRET);
+  n = lua_gettop(L) - base + 1;
+  ccp_buf_reset(&c->out);
+  luaL_checkstack(L, 4, "too many results");
+  rc = ccp_encode(L, base, n, what, &c->out, NULL);
+  if (rc == CCP_E_NOTSENDABLE) {
+    const char *path = lua_tostring(L, -1);
+    rc = ccp_buf_put(&c->out, path, strlen(path));
+    lua_settop(L, base - 1);
+    return rc == CCP_OK ? CCP_R_NOTSENDABLE : CCP_R_MEMORY;
+  }
+  lua_settop(L, base - 1);
+  return rc == CCP_OK ? CCP_R_VALUES : CCP_R_MEMORY;
+}
+
+int ccp_caller_traceback(lua_State *L) {
+  const char *text = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : NULL;
+  luaL_traceback(L, L, text, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* Stack: caller (light userdata), error value. Returns the status. */
+static int encode_error(lua_State *L) {
+  ccp_caller *c = lua_touserdata(L, 1);
+  const ccp_what what = {"error", -1};
+  int rc;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  ccp_buf_reset(&c->out);
+  rc = ccp_encode(L, 2, 2, what, &c->out, NULL);
+  if (rc == CCP_E_NOTSENDABLE) {
+    const char *path = lua_tostring(L, -1);
+    ccp_buf_reset(&c->out);
+    rc = ccp_buf_put(&c->out, path, strlen(path));
+    lua_pushinteger(L, rc == CCP_OK ? CCP_R_NOTSENDABLE : CCP_R_MEMORY);
+  } else
+    lua_pushinteger(L, rc == CCP_OK ? CCP_R_ERROR : CCP_R_MEMORY);
+  return 1;
+}
+
+int ccp_caller_failed(lua_State *L, ccp_caller *c, int status) {
+  int reply = CCP_R_MEMORY;
+  if (status != LUA_ERRMEM) {
+    lua_pushcfunction(L, encode_error);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, c);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 2, 1, 0) == LUA_OK)
+      reply = (int)lua_tointeger(L, -1);
+  }
+  lua_pop(L, 1);
+  if (reply == CCP_R_MEMORY)
+    ccp_buf_reset(&c->out);
+  return reply;
+}

@@ -1,0 +1,113 @@
+--- The command line: parses the arguments, runs a sub-command, decides the exit code.
+-- @module ccpool.cli.main
+
+local argparse = require("argparse")
+
+local compare = require("ccpool.cli.compare")
+local exit = require("ccpool.cli.exit")
+local interrupt = require("ccpool.cli.interrupt")
+local options = require("ccpool.cli.options")
+local output = require("ccpool.cli.output")
+local primes = require("ccpool.cli.primes")
+local scan = require("ccpool.cli.scan")
+
+local COMMANDS = {
+  { name = "scan", summary = "Find open TCP ports.", command = scan },
+  { name = "primes", summary = "Tell which numbers are prime.", command = primes },
+  { name = "compare", summary = "Run the same work serially, on threads and on processes.",
+    command = compare },
+}
+
+-- Stands before an argument like -5, which argparse would take for an option. No real
+-- argument contains the byte.
+local SHIELD = "\0"
+
+local function usage_error(parser, message)
+  io.stderr:write(parser:get_usage(), "\n\nError: ", (message:gsub(SHIELD, "")), "\n")
+  os.exit(exit.USAGE)
+end
+
+local function make_parser()
+  local parser = argparse("ccpool", "Threads and processes for Lua, at the command line.")
+  parser.error = usage_error
+  parser:command_target("command"):require_command(true)
+  parser:flag("-V --version", "Print the version and exit."):action(options.print_version)
+  for _, entry in ipairs(COMMANDS) do
+    entry.command.declare(parser:command(entry.name, entry.summary))
+  end
+  return parser
+end
+
+-- The sub-command that takes numbers shall see -5, to say that it is none.
+local function takes_numbers(argv)
+  for _, argument in ipairs(argv) do
+    if argument:sub(1, 1) ~= "-" then
+      return argument == "primes"
+    end
+  end
+  return false
+end
+
+local function shield(argv)
+  if not takes_numbers(argv) then
+    return argv
+  end
+  local shielded = {}
+  for i, argument in ipairs(argv) do
+    shielded[i] = argument:gsub("^%-[%d.]", SHIELD .. "%0")
+  end
+  return shielded
+end
+
+local function unshield(arguments)
+  for key, value in pairs(arguments) do
+    if type(value) == "table" then
+      unshield(value)
+    elseif type(value) == "string" then
+      arguments[key] = value:gsub("^" .. SHIELD, "")
+    end
+  end
+  return arguments
+end
+
+local function run_command(name, arguments)
+  for _, entry in ipairs(COMMANDS) do
+    if entry.name == name then
+      local code = entry.command.run(arguments)
+      output.flush()
+      return code
+    end
+  end
+end
+
+-- Turns what ended a sub-command into an exit code and one message.
+local function failure_code(err, name)
+  if err == output.CLOSED then
+    return exit.BROKEN_PIPE
+  end
+  if interrupt.is(err) then
+    pcall(output.flush)
+    output.complain("%s: interrupted", name)
+    return exit.INTERRUPTED
+  end
+  pcall(output.flush)
+  local message = type(err) == "table" and err.failure or tostring(err)
+  output.complain("%s: %s", name, message)
+  return exit.INCOMPLETE
+end
+
+--- Runs the command line.
+-- @tparam table argv the arguments, an array of strings
+-- @treturn integer the exit code; usage errors, `-h` and `-V` end the program instead
+-- @usage os.exit(main.run(arg), true)
+local function run(argv)
+  local arguments = unshield(make_parser():parse(shield(argv)))
+  output.protect()
+  local ok, result = pcall(run_command, arguments.command, arguments)
+  if ok then
+    return result
+  end
+  return failure_code(result, arguments.command)
+end
+
+return { run = run }

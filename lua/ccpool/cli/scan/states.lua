@@ -1,0 +1,89 @@
+--- What the outcome of a connect says about a port.
+-- An outcome is a word: `connected`, `timeout` (our own timer), or the name of an errno.
+-- @module ccpool.cli.scan.states
+
+local errno = require("posix.errno")
+
+-- luaposix does not name this one.
+local LINUX_EHOSTDOWN = 112
+
+--- The states, in the order in which they are shown.
+local ALL = { "open", "closed", "filtered", "error", "unknown" }
+
+local STATES = {
+  connected = "open",
+  ECONNREFUSED = "closed",
+  timeout = "filtered",
+  ETIMEDOUT = "filtered",
+  EHOSTUNREACH = "filtered",
+  ENETUNREACH = "filtered",
+  EHOSTDOWN = "filtered",
+  EACCES = "filtered",
+  EPERM = "filtered",
+  ECONNRESET = "filtered",
+}
+
+-- These speak of our own means, never of the port.
+local SHORTAGES = {
+  EMFILE = true,
+  ENFILE = true,
+  ENOBUFS = true,
+  ENOMEM = true,
+  EADDRNOTAVAIL = true,
+  EAGAIN = true,
+}
+
+-- Answers that may be chance, and worth another try.
+local DOUBTFUL = { timeout = true, ECONNRESET = true }
+
+local function index_names()
+  local names = { [LINUX_EHOSTDOWN] = "EHOSTDOWN" }
+  for name, number in pairs(errno) do
+    -- Of two names for one number, such as EAGAIN and EWOULDBLOCK, the first is kept.
+    if math.type(number) == "integer" and name:find("^E") then
+      local known = names[number]
+      names[number] = (known and known < name) and known or name
+    end
+  end
+  return names
+end
+
+local NAMES = index_names()
+
+--- Names an errno.
+-- @tparam integer number
+-- @treturn string its name, or `errno N`
+-- @usage states.name(111)  --> "ECONNREFUSED" on Linux
+local function name(number)
+  return NAMES[number] or "errno " .. tostring(number)
+end
+
+--- The state of a port, after the outcome of its connect.
+-- @tparam string outcome
+-- @treturn string one of @{ALL}; `unknown` after a shortage of our own
+-- @usage states.of("ECONNREFUSED")  --> "closed"
+local function of(outcome)
+  return STATES[outcome] or (SHORTAGES[outcome] and "unknown") or "error"
+end
+
+--- Tells whether an outcome is a shortage of our own means.
+-- @tparam string outcome
+-- @treturn boolean
+local function is_shortage(outcome)
+  return SHORTAGES[outcome] == true
+end
+
+--- Tells whether an outcome deserves another try.
+-- @tparam string outcome
+-- @treturn boolean
+local function is_doubtful(outcome)
+  return DOUBTFUL[outcome] == true
+end
+
+return {
+  ALL = ALL,
+  is_doubtful = is_doubtful,
+  is_shortage = is_shortage,
+  name = name,
+  of = of,
+}

@@ -1,0 +1,205 @@
+--- Executors: pools of threads or processes, and one that runs inline.
+--
+-- The object is a table; its first element is the userdata that the C module
+-- works on.
+-- @classmod ccpool.Executor
+
+local core = require "ccpool.core"
+local errors = require "ccpool.errors"
+local options = require "ccpool.options"
+
+local Executor = {}
+
+local CONSTRUCTOR = {
+  max_workers = "positive integer",
+  name = "string",
+  initializer = "function or \"module.function\"",
+  initargs = "array",
+}
+local MAX_WORKERS = 1024 -- records of a board, as in csrc/task/board.h
+local GRACE = 1 -- seconds between asking a worker to end and killing it
+local SIGKILL, SIGTERM = 9, 15
+
+local made = 0 -- executors so far, for their names
+
+--- Preloads that a new state of a thread may get: Lua functions, one by one.
+-- What cannot be sent stays behind, the C loaders that only this program has.
+local function preloads()
+  local found
+  for name, loader in pairs(package.preload) do
+    if type(loader) == "function" and core.sendable(loader) then
+      found = found or {}
+      found[name] = loader
+    end
+  end
+  return found
+end
+
+local function default_workers(kind)
+  local cpus = core.cpu_count()
+  return kind == "thread" and math.min(32, cpus + 4) or kind == "process" and cpus or 1
+end
+
+local function check_constructor(who, given)
+  if type(given) == "number" then given = { max_workers = given } end
+  local opts = options.check(who, given, CONSTRUCTOR, 3)
+  if opts.max_workers and opts.max_workers > MAX_WORKERS then
+    error(("bad option 'max_workers' to '%s' (at most %d)"):format(who, MAX_WORKERS), 4)
+  end
+  return opts
+end
+
+local function construct(class, who, kind, given)
+  local opts = check_constructor(who, given)
+  made = made + 1
+  local n = opts.max_workers or default_workers(kind)
+  local name = opts.name or "ccpool-" .. made
+  local initargs = opts.initargs or {}
+  local preload
+  if kind == "thread" then preload = preloads() end
+  local handle = core.new(kind, name, n, GRACE, preload, opts.initializer,
+    table.unpack(initargs, 1, initargs.n or #initargs))
+  return setmetatable({ handle, kind = kind, name = name, max_workers = n }, class)
+end
+
+--- Queues `fn(...)`.
+-- @function Executor:submit
+-- @tparam function|string fn a Lua function, a C function of a loaded module, or
+--   "module.function", which the worker resolves with `require`
+-- @param ... arguments; they travel by value, like upvalues and results
+-- @treturn ccpool.Future
+-- @raise NotSendableError, ShutdownError, BrokenExecutorError
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- assert(ex:submit(math.sqrt, 16):result() == 4)
+Executor.submit = core.submit
+
+local MAP = {
+  chunksize = "positive integer or \"auto\"",
+  buffersize = "positive integer",
+  ordered = "boolean",
+  timeout = "seconds",
+  on_error = "\"raise\" or \"return\"",
+}
+
+local function map(who, star, self, fn, source, given)
+  local opts = options.check(who, given, MAP, 3)
+  if type(source) ~= "table" and type(source) ~= "function" then
+    error(("bad argument #2 to '%s' (array or iterator function expected, got %s)")
+      :format(who, type(source)), 3)
+  end
+  local chunksize = opts.chunksize ~= "auto" and opts.chunksize or 0
+  return core.map(self, fn, source, chunksize, opts.buffersize or 0, opts.ordered ~= false,
+    opts.timeout, opts.on_error == "return", star)
+end
+
+--- Calls `fn` with every item of a source; results come in input order, their
+-- index first.
+-- @tparam function|string fn
+-- @tparam table|function source an array without holes, or an iterator function
+--   each of whose steps gives the arguments of one call
+-- @tparam[opt] table opts `chunksize` ("auto" or calls per message), `buffersize`
+--   (items submitted and not yet yielded, at most), `ordered` (true), `timeout`
+--   (seconds from this call), `on_error` ("raise" or "return")
+-- @treturn function an iterator for `for`, with `close` and `collect`
+-- @raise NotSendableError, ShutdownError, BrokenExecutorError; from the steps
+--   also the items' errors and TimeoutError
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- for i, root in ex:map(math.sqrt, { 1, 4, 9 }) do assert(root == i) end
+function Executor:map(fn, source, opts) return map("map", false, self, fn, source, opts) end
+
+--- As `map`, but each element of the source is an array (or `table.pack`) of
+-- arguments.
+-- @tparam function|string fn
+-- @tparam table|function source
+-- @tparam[opt] table opts as for `map`
+-- @treturn function
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- local list = ex:starmap(math.max, { { 1, 2 }, { 4, 3 } }):collect()
+-- assert(list[1] == 2 and list[2] == 4)
+function Executor:starmap(fn, source, opts)
+  return map("starmap", true, self, fn, source, opts)
+end
+
+local SHUTDOWN = { wait = "boolean", cancel_futures = "boolean", timeout = "seconds" }
+
+--- Takes no more tasks; pending ones still run. Idempotent.
+-- @tparam[opt] table opts `wait` (true), `cancel_futures` (false: what has not
+--   started is cancelled), `timeout` (seconds to wait)
+-- @treturn boolean true, or false if the timeout came first
+-- @usage
+-- local ex = ccpool.ThreadPoolExecutor(2)
+-- local f = ex:submit(math.sqrt, 16)
+-- assert(ex:shutdown{ timeout = 60 } and f:done())
+function Executor:shutdown(opts)
+  opts = options.check("shutdown", opts, SHUTDOWN, 2)
+  core.shutdown(self, opts.cancel_futures or false)
+  if opts.wait == false then return true end
+  return core.wait_closed(self, opts.timeout)
+end
+
+--- Sends SIGTERM to process workers and interrupts thread workers; every
+-- unfinished future ends with CancelledError. What lives on after a second is
+-- killed.
+function Executor:terminate() core.kill(self, SIGTERM) end
+
+--- As `terminate`, with SIGKILL.
+function Executor:kill() core.kill(self, SIGKILL) end
+
+--- Starts all workers and waits until they are ready.
+-- @raise ShutdownError, BrokenExecutorError
+function Executor:warmup() core.warmup(self) end
+
+--- What the executor did and does.
+-- @treturn table `submitted`, `queued`, `running`, `done`, `failed`,
+--   `cancelled`, `crashes` (counts of calls; `map` counts items) and `workers`,
+--   an array of `id`, `name`, `pid`, `state`, `task`, `tasks`, `age` (seconds)
+--   and `rss` (bytes; processes)
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- ex:submit(math.sqrt, 16):result()
+-- assert(ex:stats().done == 1)
+function Executor:stats()
+  local stats = core.stats(self, self.kind == "process")
+  for _, worker in ipairs(stats.workers) do
+    worker.name = self.name .. "_" .. worker.id
+  end
+  return stats
+end
+
+local function close(self, err)
+  core.shutdown(self, err ~= nil)
+  core.wait_closed(self)
+end
+
+--- A class of executors: the methods are shared, the name is its own.
+local function class(name)
+  return {
+    __name = name,
+    __index = Executor,
+    __close = close,
+    __tostring = function(self)
+      return ("%s: %p (%s, %d workers)"):format(name, self, self.name, self.max_workers)
+    end,
+  }
+end
+
+local Thread = class "ccpool.ThreadPoolExecutor"
+local Process = class "ccpool.ProcessPoolExecutor"
+local Serial = class "ccpool.SerialExecutor"
+
+return {
+  Executor = Executor,
+  errors = errors,
+  ThreadPoolExecutor = function(opts)
+    return construct(Thread, "ThreadPoolExecutor", "thread", opts)
+  end,
+  ProcessPoolExecutor = function(opts)
+    return construct(Process, "ProcessPoolExecutor", "process", opts)
+  end,
+  SerialExecutor = function(opts)
+    return construct(Serial, "SerialExecutor", "serial", opts)
+  end,
+}

@@ -1,0 +1,75 @@
+--- Threads and processes for Lua: executors, futures, and what goes with them.
+-- Loading this starts no thread and no process.
+-- @module ccpool
+
+local core = require "ccpool.core"
+local errors = require "ccpool.errors"
+local executor = require "ccpool.executor"
+local waiting = require "ccpool.waiting"
+
+local ccpool = {
+  VERSION = "0.1.0",
+  ThreadPoolExecutor = executor.ThreadPoolExecutor,
+  ProcessPoolExecutor = executor.ProcessPoolExecutor,
+  SerialExecutor = executor.SerialExecutor,
+  wait = waiting.wait,
+  as_completed = waiting.as_completed,
+  all = waiting.all,
+  any = waiting.any,
+  is_error = errors.is_error,
+  cpu_count = core.cpu_count,
+}
+
+--- Hears of errors in done callbacks; replace it to handle them yourself.
+-- @param err what the callback raised
+-- @tparam ccpool.Future future whose callback it was
+function ccpool.on_callback_error(err, future)
+  io.stderr:write(("ccpool: error in a done callback of %s: %s\n"):format(tostring(future),
+    tostring(err)))
+end
+
+core.set_callback_reporter(function(err, future) ccpool.on_callback_error(err, future) end)
+
+--- Takes in what has finished and runs done callbacks.
+-- @tparam[opt] number timeout seconds to wait for a future to finish; nil waits
+--   until one does, 0 only looks. Without a pending future it returns at once.
+-- @treturn integer how many futures came in
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- local seen
+-- ex:submit(math.sqrt, 16):add_done_callback(function(f) seen = f:result() end)
+-- while not seen do ccpool.poll() end
+-- assert(seen == 4)
+function ccpool.poll(timeout) return core.step(timeout) end
+
+--- Inside a worker, who it is.
+-- @treturn ?table `kind` ("thread" or "process"), `id`, `name`, `pid`, `task`
+--   (number of the call that runs); nil outside of any worker
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(1)
+-- local function who() return require "ccpool".current().id end
+-- assert(ex:submit(who):result() == 1 and ccpool.current() == nil)
+function ccpool.current()
+  local kind, id, name, pid, task = core.current()
+  if not kind then return nil end
+  return { kind = kind, id = id, name = name, pid = pid, task = task }
+end
+
+--- Collects a map's results: an array of the first result of each item, with
+-- `n`; with `on_error = "return"` a second table has the errors by index.
+function core.Map:collect()
+  local list, failures, n = { n = 0 }, nil, 0
+  for i, first, second in self do
+    n = n + 1
+    if self:returns_errors() then
+      failures = failures or {}
+      if first then list[i] = second else failures[i] = second end
+    else
+      list[i] = first
+    end
+  end
+  list.n = n
+  return list, failures
+end
+
+return ccpool

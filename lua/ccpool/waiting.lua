@@ -1,0 +1,202 @@
+--- Waiting for several futures, of whatever executors.
+-- @module ccpool.waiting
+
+local core = require "ccpool.core"
+local errors = require "ccpool.errors"
+local options = require "ccpool.options"
+
+local M = {}
+
+local function bad(who, i, got)
+  error(("bad argument #1 to '%s' (array of futures, or table with futures as keys, expected; " ..
+    "got a %s at %s)"):format(who, type(got), tostring(i)), 4)
+end
+
+--- The futures of an array or the keys of a table, each once.
+local function gather(who, futures)
+  if type(futures) ~= "table" then
+    error(("bad argument #1 to '%s' (table expected, got %s)"):format(who, type(futures)), 3)
+  end
+  local list, seen = {}, {}
+  local function add(f, at)
+    if not core.is_future(f) then bad(who, at, f) end
+    if not seen[f] then
+      seen[f] = true
+      list[#list + 1] = f
+    end
+  end
+  if futures[1] ~= nil then
+    for i = 1, #futures do add(futures[i], i) end
+  else
+    for f in pairs(futures) do add(f, "a key") end
+  end
+  return list
+end
+
+local function check_timeout(who, arg, timeout)
+  if timeout ~= nil and not (type(timeout) == "number" and timeout == timeout) then
+    error(("bad argument #%d to '%s' (timeout in seconds expected, got %s)")
+      :format(arg, who, tostring(timeout)), 3)
+  end
+  return timeout and core.now() + timeout or math.huge
+end
+
+--- Lets futures arrive until the deadline: false once it has passed.
+local function step(deadline)
+  if deadline == math.huge then
+    core.step()
+    return true
+  end
+  local left = deadline - core.now()
+  core.step(left)
+  return left > 0
+end
+
+--- Splits into those done and an ever growing queue of those that get done.
+local function watch(list)
+  local done, queue = {}, {}
+  for _, f in ipairs(list) do
+    if not core.watch(f, queue) then done[#done + 1] = f end
+  end
+  return done, queue
+end
+
+local WAIT = { timeout = "seconds", return_when = "string" }
+local WHEN = { ALL_COMPLETED = true, FIRST_COMPLETED = true, FIRST_EXCEPTION = true }
+
+--- Waits for futures.
+-- @tparam table futures an array of futures, or a table with futures as keys
+-- @tparam[opt] table opts `timeout` (seconds), `return_when` ("ALL_COMPLETED",
+--   "FIRST_COMPLETED" or "FIRST_EXCEPTION")
+-- @treturn table array of those done, in the order given
+-- @treturn table array of the others
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- local done, not_done = ccpool.wait{ ex:submit(math.sqrt, 4), ex:submit(math.sqrt, 9) }
+-- assert(#done == 2 and #not_done == 0)
+function M.wait(futures, opts)
+  local list = gather("wait", futures)
+  opts = options.check("wait", opts, WAIT, 2)
+  local when = opts.return_when or "ALL_COMPLETED"
+  if not WHEN[when] then
+    error(("bad option 'return_when' to 'wait' (%s)"):format(when), 2)
+  end
+  local deadline = opts.timeout and core.now() + opts.timeout or math.huge
+  local done, queue = watch(list)
+  local n, seen, stop = #done, 0, false
+  local function look(f)
+    stop = stop or when == "FIRST_COMPLETED" or when == "FIRST_EXCEPTION" and core.failed(f)
+  end
+  for _, f in ipairs(done) do look(f) end
+  while not stop and n < #list do
+    local in_time = step(deadline)
+    while seen < #queue do
+      seen, n = seen + 1, n + 1
+      look(queue[seen])
+    end
+    if not in_time then break end
+  end
+  local yes, no = {}, {}
+  for _, f in ipairs(list) do
+    local to = f:done() and yes or no
+    to[#to + 1] = f
+  end
+  return yes, no
+end
+
+--- Gives futures as they get done: those done already first, then in the order
+-- in which they finish.
+-- @tparam table futures an array of futures, or a table with futures as keys
+-- @tparam[opt] number timeout seconds from this call
+-- @treturn function an iterator over futures
+-- @raise TimeoutError, from the iterator
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- local of = { [ex:submit(math.sqrt, 4)] = 4, [ex:submit(math.sqrt, 9)] = 9 }
+-- for f in ccpool.as_completed(of) do assert(f:result() ^ 2 == of[f]) end
+function M.as_completed(futures, timeout)
+  local list = gather("as_completed", futures)
+  local deadline = check_timeout("as_completed", 2, timeout)
+  local done, queue = watch(list)
+  local given, from_queue = 0, 0
+  return function()
+    if given < #done then
+      given = given + 1
+      return done[given]
+    end
+    if given == #list then return nil end
+    while from_queue == #queue do
+      if not step(deadline) and from_queue == #queue then
+        error(errors.new("TimeoutError",
+          ("%d (of %d) futures unfinished"):format(#list - given, #list)), 0)
+      end
+    end
+    given, from_queue = given + 1, from_queue + 1
+    local f = queue[from_queue]
+    queue[from_queue] = false -- let go of it
+    return f
+  end
+end
+
+local function cancel_all(list)
+  for _, f in ipairs(list) do f:cancel() end
+end
+
+--- The first results of all futures, or the first error.
+-- @tparam table futures an array of futures, or a table with futures as keys
+-- @tparam[opt] number timeout seconds
+-- @treturn table the first result of each, at the place of its future: the
+--   index in an array, the future itself otherwise
+-- @raise what the first task that failed raised, or TimeoutError; the others are
+--   cancelled then
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- local roots = ccpool.all{ ex:submit(math.sqrt, 4), ex:submit(math.sqrt, 9) }
+-- assert(roots[1] == 2 and roots[2] == 3)
+function M.all(futures, timeout)
+  local list = gather("all", futures)
+  check_timeout("all", 2, timeout)
+  local ok, err = pcall(function()
+    for f in M.as_completed(list, timeout) do f:result() end
+  end)
+  if not ok then
+    cancel_all(list)
+    error(err, 0)
+  end
+  local results = {}
+  if futures[1] ~= nil then
+    for i, f in ipairs(futures) do results[i] = (f:result()) end
+  else
+    for f in pairs(futures) do results[f] = (f:result()) end
+  end
+  return results
+end
+
+--- The first success.
+-- @tparam table futures at least one; an array, or a table with futures as keys
+-- @tparam[opt] number timeout seconds
+-- @return the first result of the first task that succeeded
+-- @treturn ccpool.Future its future; the others are cancelled
+-- @raise the first error if all failed, or TimeoutError
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- assert(ccpool.any{ ex:submit(error, "no"), ex:submit(math.sqrt, 9) } == 3)
+function M.any(futures, timeout)
+  local list = gather("any", futures)
+  check_timeout("any", 2, timeout)
+  if #list == 0 then error("bad argument #1 to 'any' (no futures)", 2) end
+  local first_error, failed
+  local ok, err, winner = pcall(function()
+    for f in M.as_completed(list, timeout) do
+      local good, why = f:presult()
+      if good then return nil, f end
+      if not failed then failed, first_error = true, why end
+    end
+  end)
+  cancel_all(list)
+  if not ok then error(err, 0) end
+  if not winner then error(first_error, 0) end
+  return (winner:result()), winner
+end
+
+return M

@@ -1,0 +1,93 @@
+local ccpool = require("ccpool")
+local signal = require("posix.signal")
+local socket = require("posix.sys.socket")
+local unistd = require("posix.unistd")
+
+local support = dofile("spec/cli/support.lua")
+local run, shell = support.run, support.shell
+
+local COMMANDS = { "scan", "primes", "compare" }
+
+describe("ccpool", function()
+  it("prints its version", function()
+    for _, arguments in ipairs({ { "-V" }, { "--version" }, { "scan", "-V" } }) do
+      local out, code, err = run(arguments)
+      assert.are.same({ "ccpool " .. ccpool.VERSION .. "\n", 0, "" }, { out, code, err })
+    end
+  end)
+
+  it("prints help on standard output", function()
+    local out, code, err = run({ "-h" })
+    assert.are.same({ 0, "" }, { code, err })
+    for _, command in ipairs(COMMANDS) do
+      assert.matches(command, out, 1, true)
+      local help, help_code = run({ command, "--help" })
+      assert.are.equal(0, help_code)
+      assert.matches("Usage: ccpool " .. command, help, 1, true)
+    end
+  end)
+
+  it("exits with 2 after a usage error, with nothing on standard output", function()
+    for _, arguments in ipairs({
+      {}, { "nonsense" }, { "primes", "--nonsense" }, { "primes", "-w", "0", "7" },
+      { "primes", "-w", "-1", "7" }, { "primes", "--chunk", "1.5", "7" },
+      { "primes", "--backend", "gpu", "7" }, { "primes", "--count", "--primes-only", "7" },
+      { "scan" }, { "scan", "-p", "0", "127.0.0.1" }, { "scan", "-4", "-6", "localhost" },
+      { "scan", "--timeout", "0", "127.0.0.1" }, { "compare", "-w", "1,x" },
+    }) do
+      local out, code, err = run(arguments)
+      assert.are.same({ "", 2 }, { out, code }, table.concat(arguments, " "))
+      assert.matches("Error: ", err, 1, true)
+    end
+  end)
+
+  it("is found through a checkout when the search path does not lead to it", function()
+    local command = ("unset LUA_PATH LUA_PATH_5_4; cd /; %s/%s -h"):format(
+      support.quote(unistd.getcwd()), support.PROGRAM)
+    local out, code, err = shell(command)
+    if code == 3 and err:find("posix", 1, true) then
+      pending("luaposix is not installed where Lua looks for it by itself")
+      return
+    end
+    assert.are.equal(0, code)
+    assert.matches("Usage: ccpool", out, 1, true)
+  end)
+
+  it("ends quietly when its reader goes away", function()
+    local _, _, err = shell(
+      "{ seq 1 20000 | bin/ccpool primes --format jsonl; echo $? >&2; } | head -n 1")
+    assert.are.equal("141\n", err)
+  end)
+
+  it("says so when its results cannot be written", function()
+    local _, code, err = shell("bin/ccpool primes 7 >/dev/full")
+    assert.are.equal(3, code)
+    assert.matches("cannot write to standard output", err, 1, true)
+  end)
+
+  for _, backend in ipairs(support.BACKENDS) do
+    it("flushes what is known and exits with 130 at Ctrl-C: " .. backend, function()
+      local silent = support.silent_port()
+      local listener = assert(support.bound("127.0.0.1", 0))
+      assert(socket.listen(listener, 16))
+      local ports = ("%d,%d"):format(socket.getsockname(listener).port, silent.port)
+      local pipe = assert(io.popen("echo $$; exec " .. support.command_line({
+        "scan", "-q", "-p", ports, "--timeout", "10m", "--backend", backend, "-w", "2",
+        "--format", "jsonl", "127.0.0.1",
+      }) .. " 2>&1"))
+      local pid = pipe:read("n", "l")
+      -- The first connect tells that the scan runs; the silent port keeps it running.
+      local connection = assert(socket.accept(listener))
+      assert.are.equal(0, signal.kill(pid, signal.SIGINT))
+      local out = pipe:read("a")
+      local _, how, code = pipe:close()
+      unistd.close(connection)
+      unistd.close(listener)
+      silent:close()
+      assert.are.same({ "exit", 130 }, { how, code }, out)
+      assert.matches('"type":"summary"', out, 1, true)
+      assert.matches('"complete":false', out, 1, true)
+      assert.matches("ccpool: scan: interrupted", out, 1, true)
+    end)
+  end
+end)
