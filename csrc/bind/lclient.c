@@ -21,7 +21,7 @@ enum {
   SLICE_NS = 100000000     /* a signal may come just before a sleep */
 };
 
-static const char client_key = 0; /* its address: in the registry */
+static const char client_key = 0, flight_key = 0; /* addresses: registry keys */
 
 /* Clients of the program's own states, for at_exit. */
 static ccp_lock list_lock = CCP_LOCK_INIT(CCP_RANK_POOLS);
@@ -90,12 +90,24 @@ static void delist(ccp_client *c) {
   c->listed = 0;
 }
 
+/* Objects that are finalized after their client find that the pool is gone. */
+static void free_handle(ccp_handle *h) {
+  ccp_pool_free(h->pool);
+  h->pool = NULL;
+  if (h->objects == 0)
+    free(h);
+}
+
+void ccp_handle_leave(ccp_handle *h) {
+  if (--h->objects == 0 && !h->pool)
+    free(h);
+}
+
 static void free_handles(ccp_client *c) {
   while (c->handles) {
     ccp_handle *h = c->handles;
     c->handles = h->next;
-    ccp_pool_free(h->pool);
-    free(h);
+    free_handle(h);
   }
 }
 
@@ -124,6 +136,12 @@ void ccp_client_finish(lua_State *L) {
 
 /* ------------------------------------------------------------ making it */
 
+void ccp_client_open(lua_State *L) {
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &flight_key);
+}
+
 static int new_table_ref(lua_State *L) {
   lua_newtable(L);
   return luaL_ref(L, LUA_REGISTRYINDEX);
@@ -141,11 +159,13 @@ static ccp_client *make(lua_State *L) {
   lua_pushcfunction(L, client__gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  c->in_flight = new_table_ref(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &flight_key);
+  c->in_flight = luaL_ref(L, LUA_REGISTRYINDEX);
   c->callbacks = new_table_ref(L);
   if (ccp_process_watch_forks() != CCP_OK || ccp_arena_open() != CCP_OK ||
       (c->bell = ccp_arena_alloc(sizeof *c->bell, NULL)) == NULL)
     luaL_error(L, "not enough memory");
+  c->codec = ccp_codec_of(L);
   atomic_init(&c->bell->word, 0);
   atomic_init(&c->bell->state, CCP_AWAY);
   enlist(c);
@@ -158,7 +178,7 @@ ccp_client *ccp_client_peek(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &client_key);
   c = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  return c && c->epoch == ccp_process_epoch() ? c : NULL;
+  return c && c->bell && c->epoch == ccp_process_epoch() ? c : NULL;
 }
 
 ccp_client *ccp_client_get(lua_State *L) {
@@ -181,6 +201,12 @@ ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool) {
 /* Delivering may collect garbage, and a finalizer may come here again: a task
 ** leaves the list before it is delivered. */
 static void deliver(lua_State *L, ccp_client *c) {
+  int in_flight;
+  if (!c->arrived)
+    return;
+  luaL_checkstack(L, 8, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, c->in_flight);
+  in_flight = lua_gettop(L);
   while (c->arrived) {
     ccp_task *t = c->arrived;
     c->arrived = t->taken;
@@ -188,10 +214,11 @@ static void deliver(lua_State *L, ccp_client *c) {
     if (t->is_chunk)
       ccp_map_deliver(ccp_chunk_of(t));
     else {
-      ccp_future_deliver(L, c, t);
+      ccp_future_deliver(L, c, t, in_flight);
       ccp_store_give(&c->store, t);
     }
   }
+  lua_settop(L, in_flight - 1);
 }
 
 void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h) {
@@ -219,8 +246,7 @@ void ccp_client_sweep(lua_State *L, ccp_client *c) {
     if (h->objects == 0 && ccp_pool_life_now(h->pool) == CCP_P_CLOSED &&
         !ccp_pool_stirs(h->pool)) {
       *at = h->next;
-      ccp_pool_free(h->pool);
-      free(h);
+      free_handle(h);
     } else
       at = &h->next;
   }

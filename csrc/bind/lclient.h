@@ -19,13 +19,14 @@
 ** of a dropped executor still run. */
 typedef struct ccp_handle {
   struct ccp_handle *next;
-  ccp_pool *pool;   /* owned */
+  ccp_pool *pool;   /* owned; NULL once its client is finalized */
   uint32_t objects; /* executors and maps that point here */
 } ccp_handle;
 
 typedef struct ccp_client {
   uint32_t epoch;
   ccp_bell *bell;      /* owned: an arena block */
+  ccp_ctx *codec;      /* borrowed: lives as long as the state */
   ccp_store store;
   ccp_task *spare;     /* taken from the store, not in use yet */
   ccp_handle *handles; /* owned */
@@ -40,6 +41,9 @@ typedef struct ccp_client {
   int listed;
 } ccp_client;
 
+/* Makes the table of futures in flight; pushes it. Once per state. */
+void ccp_client_open(lua_State *L);
+
 /* The state's client; made when there is none yet. May raise. */
 ccp_client *ccp_client_get(lua_State *L);
 /* The same, or NULL when there is none that belongs to this process. */
@@ -48,6 +52,9 @@ ccp_client *ccp_client_peek(lua_State *L);
 /* Adds a pool that was just made; NULL: no memory (the pool is still the
 ** caller's). */
 ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool);
+
+/* An object that points to the handle goes away. */
+void ccp_handle_leave(ccp_handle *h);
 
 /* Drains all pools and delivers what is completed. Raises nothing. */
 void ccp_client_collect(lua_State *L, ccp_client *c);
@@ -72,7 +79,8 @@ void ccp_client_sweep(lua_State *L, ccp_client *c);
 /* ---------------------------------------- what the objects' files provide */
 
 /* lfuture.c: stores a finished call's reply in its future; raises nothing. */
-void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t);
+void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
+                        int in_flight);
 /* lmap.c: a chunk has new replies, or is finished. */
 void ccp_map_deliver(ccp_chunk *chunk);
 /* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/

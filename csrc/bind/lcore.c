@@ -130,11 +130,16 @@ int luaopen_ccpool_core(lua_State *L) {
       {"set_error_maker", core_set_error_maker},
       {"set_callback_reporter", core_set_callback_reporter},
       {NULL, NULL}};
+  int class_, in_flight;
   pin();
+  ccp_future_class(L); /* metatable, methods */
+  class_ = lua_gettop(L) - 1;
+  ccp_client_open(L);
+  in_flight = lua_gettop(L);
   luaL_newlib(L, functions);
-  ccp_executor_functions(L);
-  ccp_map_functions(L);
-  ccp_future_class(L);
+  lua_pushvalue(L, class_ + 1);
   lua_setfield(L, -2, "Future");
+  ccp_executor_functions(L, class_, in_flight);
+  ccp_map_functions(L);
   return 1;
 }

@@ -10,6 +10,7 @@
 #include "bind/lerror.h"
 #include "bind/lfuture.h"
 #include "bind/lserial.h"
+#include "codec/wire.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/process.h"
@@ -19,18 +20,26 @@
 
 static const char class_key = 0; /* its address: in the registry */
 
-ccp_executor *ccp_executor_check(lua_State *L, int arg) {
+/* Pushes the userdata behind argument 'arg' and checks it. */
+static ccp_executor *push_executor(lua_State *L, int arg) {
   ccp_executor *ex = NULL;
   if (lua_istable(L, arg)) {
     lua_rawgeti(L, arg, 1);
-    if (lua_type(L, -1) == LUA_TUSERDATA && lua_rawlen(L, -1) == sizeof *ex)
+    if (lua_rawlen(L, -1) == sizeof *ex) /* light userdata have no length */
       ex = lua_touserdata(L, -1);
-    lua_pop(L, 1);
   }
   if (!ex || ex->magic != MAGIC)
     luaL_typeerror(L, arg, "ccpool executor");
+  if (ex->handle && !ex->handle->pool)
+    luaL_error(L, "this executor's Lua state is being closed");
   if (ex->handle && !ccp_pool_is_ours(ex->handle->pool))
     luaL_error(L, "this executor belongs to the process that made it");
+  return ex;
+}
+
+ccp_executor *ccp_executor_check(lua_State *L, int arg) {
+  ccp_executor *ex = push_executor(L, arg);
+  lua_pop(L, 1);
   return ex;
 }
 
@@ -62,16 +71,20 @@ int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code) {
 
 /* ------------------------------------------------------------ submitting */
 
+/* Upvalues of submit. */
+#define FUTURE_CLASS lua_upvalueindex(1)
+#define IN_FLIGHT lua_upvalueindex(2)
+
 /* Moves the encoded call into the task. */
-static int fill_body(ccp_task *t, const ccp_buf *out) {
+static int fill_body(ccp_task *t, const void *bytes, size_t len) {
   void *block;
-  if (out->len <= CCP_ANNEX_BYTES)
-    return ccp_bytes_set(&t->body, out->data, out->len);
-  block = ccp_arena_alloc(out->len, NULL);
+  if (len <= CCP_ANNEX_BYTES)
+    return ccp_bytes_set(&t->body, bytes, len);
+  block = ccp_arena_alloc(len, NULL);
   if (!block)
     return CCP_E_NOMEM;
-  memcpy(block, out->data, out->len);
-  ccp_bytes_adopt(&t->body, block, out->len);
+  memcpy(block, bytes, len);
+  ccp_bytes_adopt(&t->body, block, len);
   return CCP_OK;
 }
 
@@ -84,29 +97,20 @@ static ccp_task *spare_task(lua_State *L, ccp_client *c) {
   return c->spare;
 }
 
-static void set_in_flight(lua_State *L, const ccp_client *c, uint32_t id,
-                          int future) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, c->in_flight);
-  if (future)
-    lua_pushvalue(L, future);
-  else
-    lua_pushnil(L);
-  lua_rawseti(L, -2, id);
-  lua_pop(L, 1);
-}
-
-static int submit_to_pool(lua_State *L, ccp_executor *ex) {
+static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *bytes,
+                          size_t len) {
   ccp_client *c = ex->client;
   ccp_task *t = spare_task(L, c);
-  int rc, future;
-  t->owner = ccp_future_new(L, ex->handle, t);
-  future = lua_gettop(L);
-  set_in_flight(L, c, t->id, future);
-  rc = fill_body(t, &c->out);
+  int rc;
+  t->owner = ccp_future_new(L, FUTURE_CLASS, ex->handle, t);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, IN_FLIGHT, t->id); /* the last that may raise */
+  rc = fill_body(t, bytes, len);
   if (rc == CCP_OK)
     rc = ccp_pool_submit(ex->handle->pool, t);
   if (rc != CCP_OK) {
-    set_in_flight(L, c, t->id, 0);
+    lua_pushnil(L);
+    lua_rawseti(L, IN_FLIGHT, t->id);
     ccp_bytes_free(&t->body);
     return ccp_executor_raise(L, ex, rc);
   }
@@ -116,18 +120,63 @@ static int submit_to_pool(lua_State *L, ccp_executor *ex) {
   return 1;
 }
 
-/* Encodes function and arguments [2, top] into the client's buffer. */
-static void encode_call(lua_State *L, ccp_executor *ex) {
+/* A function without upvalues is the same bytes in every message: remember
+** them for the next time it comes. */
+static void remember(lua_State *L, ccp_executor *ex, int self) {
+  const ccp_what what = {"argument", 0};
+  ccp_buf *out = &ex->client->out;
+  size_t at = out->len;
+  ex->quick_fn = NULL;
+  if (!ex->handle || lua_iscfunction(L, 2) || lua_getupvalue(L, 2, 1))
+    return; /* what was pushed goes with the call */
+  if (ccp_encode_call_in(L, ex->client->codec, 2, 1, what, out,
+                         ccp_pool_funcs(ex->handle->pool)) != CCP_OK ||
+      out->len - at - 1 > CCP_QUICK_BYTES) {
+    out->len = at;
+    return;
+  }
+  ex->quick_len = (uint8_t)(out->len - at - 1); /* without the count */
+  memcpy(ex->quick, out->data + at + 1, ex->quick_len);
+  out->len = at;
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, self, 1);
+  ex->quick_fn = lua_topointer(L, 2);
+}
+
+enum { QUICK_ARGS = 3, QUICK_ROOM = 2 + CCP_QUICK_BYTES + 9 * (QUICK_ARGS + 1) };
+
+/* The function sent last and a few integers: bytes written, or 0. */
+static size_t encode_quick(lua_State *L, const ccp_executor *ex, int n,
+                           unsigned char *to) {
+  unsigned char *p = to;
+  if (n > 2 + QUICK_ARGS || !ex->quick_fn ||
+      lua_topointer(L, 2) != ex->quick_fn)
+    return 0;
+  *p++ = CCP_BODY_CALL;
+  *p++ = (unsigned char)(n - 1);
+  memcpy(p, ex->quick, CCP_QUICK_BYTES);
+  p += ex->quick_len;
+  for (int i = 3; i <= n; i++) {
+    if (!lua_isinteger(L, i))
+      return 0;
+    p = ccp_wire_int(p, lua_tointegerx(L, i, NULL));
+  }
+  return (size_t)(p - to);
+}
+
+/* Encodes function and arguments [2, n] into the client's buffer. */
+static void encode_call(lua_State *L, ccp_executor *ex, int n) {
   const ccp_what what = {"argument", 0};
   const unsigned char kind = CCP_BODY_CALL;
   ccp_buf *out = &ex->client->out;
   int rc;
+  luaL_checkstack(L, 8, "too many arguments");
   ccp_buf_reset(out);
   rc = ccp_buf_put(out, &kind, 1);
-  luaL_checkstack(L, 8, "too many arguments");
   if (rc == CCP_OK)
-    rc = ccp_encode_call(L, 2, lua_gettop(L) - 1, what, out,
-                         ex->handle ? ccp_pool_funcs(ex->handle->pool) : NULL);
+    rc = ccp_encode_call_in(L, ex->client->codec, 2, n - 1, what, out,
+                            ex->handle ? ccp_pool_funcs(ex->handle->pool)
+                                       : NULL);
   if (rc != CCP_OK)
     (void)ccp_error_raise(L, rc, NULL);
 }
@@ -136,7 +185,9 @@ static void encode_call(lua_State *L, ccp_executor *ex) {
 static int submit_inline(lua_State *L, ccp_executor *ex) {
   const ccp_buf *out = &ex->client->out;
   int future;
-  (void)ccp_future_new(L, NULL, NULL);
+  if (ex->shut)
+    return ccp_error_raise(L, CCP_E_CLOSED, NULL);
+  (void)ccp_future_new(L, FUTURE_CLASS, NULL, NULL);
   future = lua_gettop(L);
   lua_pushlstring(L, (const char *)out->data, out->len);
   ccp_serial_call(L, lua_tostring(L, -1), out->len, future,
@@ -146,12 +197,19 @@ static int submit_inline(lua_State *L, ccp_executor *ex) {
 }
 
 static int core_submit(lua_State *L) {
-  ccp_executor *ex = ccp_executor_check(L, 1);
+  unsigned char quick[QUICK_ROOM];
+  int n = lua_gettop(L);
+  ccp_executor *ex = push_executor(L, 1);
+  size_t len = encode_quick(L, ex, n, quick);
+  if (len)
+    return submit_to_pool(L, ex, quick, len);
   ccp_check_target(L, 2);
-  if (!ex->handle && ex->shut)
-    return ccp_error_raise(L, CCP_E_CLOSED, NULL);
-  encode_call(L, ex);
-  return ex->handle ? submit_to_pool(L, ex) : submit_inline(L, ex);
+  encode_call(L, ex, n);
+  if (!ex->handle)
+    return submit_inline(L, ex);
+  if (lua_topointer(L, 2) != ex->quick_fn)
+    remember(L, ex, n + 1);
+  return submit_to_pool(L, ex, ex->client->out.data, ex->client->out.len);
 }
 
 /* ------------------------------------------------------------ making */
@@ -163,16 +221,18 @@ static int executor__gc(lua_State *L) {
   ex->shut = 1;
   if (!h)
     return 0;
-  if (ccp_pool_is_ours(h->pool))
+  if (h->pool && ccp_pool_is_ours(h->pool))
     ccp_pool_shutdown(h->pool, 0); /* what is pending still runs */
-  h->objects--;
+  ccp_handle_leave(h);
   return 0;
 }
 
 static ccp_executor *new_executor(lua_State *L) {
-  ccp_executor *ex = lua_newuserdatauv(L, sizeof *ex, 0);
+  ccp_client *c = ccp_client_get(L); /* first: it is to be finalized last */
+  ccp_executor *ex = lua_newuserdatauv(L, sizeof *ex, 1);
   memset(ex, 0, sizeof *ex);
   ex->magic = MAGIC;
+  ex->client = c;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_createtable(L, 0, 1);
@@ -182,7 +242,6 @@ static ccp_executor *new_executor(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
   }
   lua_setmetatable(L, -2);
-  ex->client = ccp_client_get(L);
   return ex;
 }
 
@@ -394,9 +453,8 @@ static int core_stats(lua_State *L) {
   return 1;
 }
 
-void ccp_executor_functions(lua_State *L) {
+void ccp_executor_functions(lua_State *L, int class_, int in_flight) {
   static const luaL_Reg functions[] = {{"new", core_new},
-                                       {"submit", core_submit},
                                        {"shutdown", core_shutdown},
                                        {"kill", core_kill},
                                        {"wait_closed", core_wait_closed},
@@ -405,4 +463,8 @@ void ccp_executor_functions(lua_State *L) {
                                        {"sendable", core_sendable},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  lua_pushvalue(L, class_);
+  lua_pushvalue(L, in_flight);
+  lua_pushcclosure(L, core_submit, 2);
+  lua_setfield(L, -2, "submit");
 }

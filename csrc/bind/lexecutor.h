@@ -6,12 +6,19 @@
 
 #include "bind/lclient.h"
 
+enum { CCP_QUICK_BYTES = 12 };
+
 typedef struct ccp_executor {
   uint32_t magic;
   uint32_t max_workers;
   ccp_client *client; /* borrowed: anchored in the registry */
   ccp_handle *handle; /* borrowed; NULL: runs inline */
   int shut;           /* runs inline: takes no more */
+  /* the function sent last, if it always encodes to the same bytes; anchored
+  ** by the user value */
+  const void *quick_fn;
+  uint8_t quick_len;
+  unsigned char quick[CCP_QUICK_BYTES];
   ccp_pool_counts inline_counts;
 } ccp_executor;
 
@@ -24,8 +31,10 @@ int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code);
 /* Checks that argument 'arg' is something a worker can call. */
 void ccp_check_target(lua_State *L, int arg);
 
-/* Adds the functions to the module table on top of the stack. */
-void ccp_executor_functions(lua_State *L);
+/* Adds the functions to the module table on top of the stack. At the indices:
+** the metatable of futures, the table of those in flight. */
+void ccp_executor_functions(lua_State *L, int class_, int in_flight);
+/* The same. */
 void ccp_map_functions(lua_State *L);
 
 #endif

@@ -1,9 +1,10 @@
 /*
-** Futures. A future has no finalizer and no memory of its own while its call
-** is small: a task in flight points to it, and it to the task, until the reply
-** is delivered. Its one user value is what the outcome is kept in; a future
-** that somebody watches keeps a table there: { outcome, callbacks =, watchers
-** =, fd = }.
+** Futures. A future has no finalizer, no user value and, while its call is
+** small, no memory but its own few bytes: a task in flight points to it, and it
+** to the task, until the reply is delivered. An outcome that is not small is
+** kept in a table of the state, by the future (weak); for a future that
+** somebody watches it is a table there: { outcome, callbacks =, watchers =,
+** fd = }.
 **
 ** Size: one userdata type; splitting it would tear its states apart.
 */
@@ -12,13 +13,14 @@
 #include <string.h>
 
 #include "bind/lerror.h"
+#include "codec/wire.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/fd.h"
 
 #define MAGIC 0xf0707e01u
 
-enum { INLINE_BYTES = 24, HOLD_FROM = 4096 };
+enum { INLINE_BYTES = 16, HOLD_FROM = 4096 };
 
 enum state { PENDING, FINISHED, CANCELLED };
 
@@ -36,55 +38,78 @@ typedef struct future {
   uint32_t magic;
   uint8_t state, form, status;
   uint8_t len;     /* of 'bytes' */
-  uint8_t extras;  /* the user value is the table */
+  uint8_t extras;  /* what is kept is the table of extras */
   uint8_t watched; /* counted in ccp_pool_watch */
-  ccp_task *task;  /* while pending; the pool's until delivered */
-  ccp_handle *handle; /* while pending; borrowed */
-  unsigned char bytes[INLINE_BYTES];
+  union {
+    struct {
+      ccp_task *task;     /* the pool's until delivered */
+      ccp_handle *handle; /* borrowed */
+    } pending;
+    unsigned char bytes[INLINE_BYTES]; /* when done */
+  } at;
 } future;
 
-static const char class_key = 0, holder_key = 0, fd_key = 0, reporter_key = 0;
+static const char class_key = 0, kept_key = 0, holder_key = 0, fd_key = 0,
+                  reporter_key = 0; /* their addresses: in the registry */
 
 static future *check(lua_State *L, int arg) {
   future *f = lua_touserdata(L, arg);
-  if (!f || lua_type(L, arg) != LUA_TUSERDATA ||
-      lua_rawlen(L, arg) != sizeof *f || f->magic != MAGIC)
+  /* a light userdata has no length */
+  if (!f || lua_rawlen(L, arg) != sizeof *f || f->magic != MAGIC)
     luaL_typeerror(L, arg, "ccpool.Future");
   return f;
 }
 
-/* ------------------------------------------------------------ user value */
+/* ------------------------------------------------------------ what is kept */
+
+/* Pushes what is kept for the future at 'index' (absolute). */
+static void push_kept(lua_State *L, int index) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &kept_key);
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+/* Pops what is to be kept from now on. */
+static void keep(lua_State *L, int index) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &kept_key);
+  lua_insert(L, -2);
+  lua_pushvalue(L, index);
+  lua_insert(L, -2);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
 
 static void push_outcome(lua_State *L, const future *f, int index) {
-  lua_getiuservalue(L, index, 1);
+  push_kept(L, index);
   if (f->extras) {
     lua_rawgeti(L, -1, 1);
     lua_remove(L, -2);
   }
 }
 
-/* Pops the new outcome. index is absolute. */
+/* Pops the new outcome. */
 static void set_outcome(lua_State *L, const future *f, int index) {
   if (f->extras) {
-    lua_getiuservalue(L, index, 1);
+    push_kept(L, index);
     lua_insert(L, -2);
     lua_rawseti(L, -2, 1);
     lua_pop(L, 1);
   } else
-    lua_setiuservalue(L, index, 1);
+    keep(L, index);
 }
 
 /* Pushes the table of extras, made if need be. */
 static void push_extras(lua_State *L, future *f, int index) {
   if (f->extras) {
-    lua_getiuservalue(L, index, 1);
+    push_kept(L, index);
     return;
   }
   lua_createtable(L, 1, 2);
-  lua_getiuservalue(L, index, 1);
+  push_kept(L, index);
   lua_rawseti(L, -2, 1);
   lua_pushvalue(L, -1);
-  lua_setiuservalue(L, index, 1);
+  keep(L, index);
   f->extras = 1;
 }
 
@@ -168,33 +193,30 @@ static void unpack_reply(future *f, uint8_t status, const ccp_bytes *b) {
   if (b->len <= INLINE_BYTES && !ccp_bytes_is_block(b)) {
     f->form = INLINE;
     f->len = (uint8_t)b->len;
-    memcpy(f->bytes, ccp_bytes_at(b), b->len);
+    memcpy(f->at.bytes, ccp_bytes_at(b), b->len);
   } else
     f->form = ccp_bytes_is_block(b) || b->len >= HOLD_FROM ? HELD : TEXT;
 }
 
 static void unwatch(future *f) {
   if (f->watched)
-    ccp_pool_watch(f->handle->pool, -1);
+    ccp_pool_watch(f->at.pending.handle->pool, -1);
   f->watched = 0;
 }
 
 /* Most replies are small and nobody watches: then this calls nothing of Lua
-** but the table of futures in flight. */
-void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t) {
+** but to let go of the future. */
+void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
+                        int in_flight) {
   future *f = t->owner;
-  unpack_reply(f, t->status, &t->body);
   unwatch(f);
-  f->task = NULL;
-  f->handle = NULL;
+  unpack_reply(f, t->status, &t->body);
   c->in_flight_n--;
-  luaL_checkstack(L, 6, NULL);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, c->in_flight);
   if (f->form != INLINE || f->extras) {
     parcel p = {c, f, &t->body};
     lua_pushcfunction(L, store);
     lua_pushlightuserdata(L, &p);
-    lua_rawgeti(L, -3, t->id);
+    lua_rawgeti(L, in_flight, t->id);
     if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
       f->form = INLINE; /* no memory for the outcome: that is the outcome */
       f->status = CCP_R_MEMORY;
@@ -203,8 +225,7 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t) {
     }
   }
   lua_pushnil(L);
-  lua_rawseti(L, -2, t->id);
-  lua_pop(L, 1);
+  lua_rawseti(L, in_flight, t->id);
 }
 
 void ccp_future_settle(lua_State *L, int index, uint8_t status,
@@ -214,7 +235,7 @@ void ccp_future_settle(lua_State *L, int index, uint8_t status,
   if (len <= INLINE_BYTES) {
     f->form = INLINE;
     f->len = (uint8_t)len;
-    memcpy(f->bytes, bytes, len);
+    memcpy(f->at.bytes, bytes, len);
   } else {
     lua_pushlstring(L, bytes, len);
     set_outcome(L, f, lua_absindex(L, index));
@@ -223,16 +244,16 @@ void ccp_future_settle(lua_State *L, int index, uint8_t status,
   f->state = FINISHED;
 }
 
-void *ccp_future_new(lua_State *L, ccp_handle *h, ccp_task *t) {
-  future *f = lua_newuserdatauv(L, sizeof *f, 1);
+void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t) {
+  future *f = lua_newuserdatauv(L, sizeof *f, 0);
   f->magic = MAGIC;
   f->state = PENDING;
   f->form = NONE;
-  f->len = f->extras = f->watched = 0;
   f->status = CCP_R_VALUES;
-  f->task = t;
-  f->handle = h;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
+  f->len = f->extras = f->watched = 0;
+  f->at.pending.task = t;
+  f->at.pending.handle = h;
+  lua_pushvalue(L, class_);
   lua_setmetatable(L, -2);
   return f;
 }
@@ -244,7 +265,7 @@ static const void *message(lua_State *L, const future *f, int index,
   const ccp_bytes *b;
   if (f->form == INLINE) {
     *len = f->len;
-    return f->bytes;
+    return f->at.bytes;
   }
   push_outcome(L, f, index); /* stays on the stack while it is read */
   if (f->form == TEXT)
@@ -254,12 +275,32 @@ static const void *message(lua_State *L, const future *f, int index,
   return ccp_bytes_at(b);
 }
 
+/* A lone number, boolean or nil, without asking the codec; 0: it is not that. */
+static int push_lone(lua_State *L, const future *f) {
+  const unsigned char *p = f->at.bytes;
+  unsigned tag = p[1];
+  if (f->form != INLINE || f->len < 2 || p[0] != 1)
+    return 0;
+  if (tag >= CCP_T_SMALL)
+    lua_pushinteger(L, (int)tag - CCP_T_SMALL + CCP_SMALL_MIN);
+  else if (tag >= CCP_T_INT8 && tag <= CCP_T_INT64) {
+    size_t n = (size_t)1 << (tag - CCP_T_INT8);
+    if (f->len != n + 2)
+      return 0;
+    lua_pushinteger(L, ccp_wire_signed(p + 2, n));
+  } else
+    return 0;
+  return 1;
+}
+
 /* Pushes the values; what was decoded once is kept, so that a table is the
 ** same table each time. */
 static int push_values(lua_State *L, future *f, int index) {
   size_t len, used;
   int base, n;
   const void *p;
+  if (push_lone(L, f))
+    return 1;
   if (f->form == VALUE) {
     push_outcome(L, f, index);
     return 1;
@@ -324,7 +365,7 @@ static int is_done(lua_State *L, void *ud) {
 }
 
 static void check_ours(lua_State *L, const future *f) {
-  if (!ccp_pool_is_ours(f->handle->pool))
+  if (!ccp_pool_is_ours(f->at.pending.handle->pool))
     luaL_error(L, "this future belongs to the process that submitted the task");
 }
 
@@ -342,7 +383,7 @@ static void await(lua_State *L, future *f) {
   int64_t deadline;
   ccp_client *c;
   if (f->state != PENDING) {
-    if (!lua_isnoneornil(L, 2))
+    if (lua_gettop(L) > 1)
       (void)ccp_check_timeout(L, 2);
     return;
   }
@@ -350,7 +391,7 @@ static void await(lua_State *L, future *f) {
   check_ours(L, f);
   c = ccp_client_get(L);
   lua_settop(L, 2);
-  if (ccp_client_wait(L, c, f->handle->pool, deadline, is_done, f) != CCP_OK)
+  if (ccp_client_wait(L, c, f->at.pending.handle->pool, deadline, is_done, f) != CCP_OK)
     (void)ccp_error_raise(L, CCP_E_TIMEOUT, "the future is not done yet");
 }
 
@@ -376,7 +417,7 @@ static int future_presult(lua_State *L) {
   lua_settop(L, 1);
   if (f->state == PENDING) {
     check_ours(L, f);
-    if (ccp_client_wait(L, ccp_client_get(L), f->handle->pool, deadline,
+    if (ccp_client_wait(L, ccp_client_get(L), f->at.pending.handle->pool, deadline,
                         is_done, f) != CCP_OK) {
       lua_pushboolean(L, 0);
       lua_pushnil(L);
@@ -427,7 +468,7 @@ static int future_done(lua_State *L) {
 }
 
 static int runs(lua_State *L, future *f) {
-  return !refresh(L, f) && ccp_pool_running(f->handle->pool, f->task);
+  return !refresh(L, f) && ccp_pool_running(f->at.pending.handle->pool, f->at.pending.task);
 }
 
 static int future_running(lua_State *L) {
@@ -456,8 +497,8 @@ static int future_state(lua_State *L) {
 
 static int future__tostring(lua_State *L) {
   future *f = check(L, 1);
-  int running = f->state == PENDING && ccp_pool_is_ours(f->handle->pool) &&
-                ccp_pool_running(f->handle->pool, f->task);
+  int running = f->state == PENDING && ccp_pool_is_ours(f->at.pending.handle->pool) &&
+                ccp_pool_running(f->at.pending.handle->pool, f->at.pending.task);
   lua_pushfstring(L, "ccpool.Future: %p (%s)", lua_topointer(L, 1),
                   state_name(f, running));
   return 1;
@@ -468,7 +509,7 @@ static int future_cancel(lua_State *L) {
   luaL_argcheck(L, lua_isnoneornil(L, 2), 2, "no options expected");
   if (f->state == PENDING) {
     check_ours(L, f);
-    if (ccp_pool_cancel(f->handle->pool, f->task))
+    if (ccp_pool_cancel(f->at.pending.handle->pool, f->at.pending.task))
       ccp_client_collect(L, ccp_client_get(L));
   }
   lua_pushboolean(L, f->state == CANCELLED);
@@ -479,7 +520,7 @@ static int future_cancel(lua_State *L) {
 
 static void watch_pool(future *f) {
   if (!f->watched)
-    ccp_pool_watch(f->handle->pool, 1);
+    ccp_pool_watch(f->at.pending.handle->pool, 1);
   f->watched = 1;
 }
 
@@ -518,7 +559,7 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
     c->callback_first++;
     c->callback_n--;
     f = lua_gettop(L);
-    lua_getiuservalue(L, f, 1);
+    push_kept(L, f);
     lua_getfield(L, -1, "callbacks");
     lua_pushnil(L);
     lua_setfield(L, -3, "callbacks");
@@ -636,7 +677,7 @@ static int future_getfd(lua_State *L) {
   if (f->state != PENDING)
     ccp_fd_ring(fd);
   else {
-    ccp_pool_watch_fd(f->handle->pool, f->task, fd);
+    ccp_pool_watch_fd(f->at.pending.handle->pool, f->at.pending.task, fd);
     watch_pool(f);
   }
   lua_pushinteger(L, fd);
@@ -689,6 +730,12 @@ void ccp_future_class(lua_State *L) {
   luaL_newlib(L, methods);
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "__index");
-  lua_insert(L, -2);
+  lua_pushvalue(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
+  lua_newtable(L); /* what is kept, by future */
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &kept_key);
 }

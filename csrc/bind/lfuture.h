@@ -6,12 +6,12 @@
 
 #include "bind/lclient.h"
 
-/* Registers the class; pushes the table of its methods. */
+/* Registers the class; pushes its metatable and the table of its methods. */
 void ccp_future_class(lua_State *L);
 
-/* Pushes a new future. t NULL: it waits for ccp_future_settle; else for t,
-** whose owner it becomes. */
-void *ccp_future_new(lua_State *L, ccp_handle *h, ccp_task *t);
+/* Pushes a new future with the metatable at index 'class_'. t NULL: it waits
+** for ccp_future_settle; else for t, whose owner it becomes. */
+void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t);
 
 /* Ends a future that has no task: reply as of a worker. */
 void ccp_future_settle(lua_State *L, int index, uint8_t status,

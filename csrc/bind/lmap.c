@@ -117,7 +117,7 @@ static void close_map(map *m) {
   if (m->closed)
     return;
   m->closed = m->exhausted = 1;
-  if (m->handle && ccp_pool_is_ours(m->handle->pool)) {
+  if (m->handle && m->handle->pool && ccp_pool_is_ours(m->handle->pool)) {
     for (c = m->first; c; c = c->behind)
       ccp_pool_cancel_chunk(m->handle->pool, c);
     while ((c = m->first) != NULL) {
@@ -133,7 +133,7 @@ static void close_map(map *m) {
   ccp_buf_fini(&m->fn);
   ccp_buf_fini(&m->body);
   if (m->handle)
-    m->handle->objects--;
+    ccp_handle_leave(m->handle);
   m->handle = NULL;
 }
 

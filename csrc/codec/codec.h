@@ -27,6 +27,11 @@ typedef struct ccp_what {
 ** memory errors. Idempotent, and done by the calls below when forgotten. */
 void ccp_codec_open(lua_State *L);
 
+/* The context itself, for who encodes and decodes often: valid as long as the
+** state lives. May raise memory errors. */
+typedef struct ccp_ctx ccp_ctx;
+ccp_ctx *ccp_codec_of(lua_State *L);
+
 /* Registers values with a given metatable: the stack holds name (string),
 ** metatable (table), save and load (functions) at 1..4, already checked.
 ** save(value) gives the values that travel, load(...) remakes it from them.
@@ -48,11 +53,20 @@ int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
 int ccp_encode_call(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                     const ccp_funcs *fs);
 
+/* Both with the context at hand. */
+int ccp_encode_in(lua_State *L, ccp_ctx *ctx, int first, int n, ccp_what what,
+                  ccp_buf *b, const ccp_funcs *fs);
+int ccp_encode_call_in(lua_State *L, ccp_ctx *ctx, int first, int n,
+                       ccp_what what, ccp_buf *b, const ccp_funcs *fs);
+
 /* Decodes the message at p: pushes its values and returns how many; *used is
 ** how many bytes it took. MUST run in protected mode: raises a Lua error
 ** ("malformed message: ..." for bytes no encoder wrote, or what require or
-** `load` raised). May run user code: modules' chunks, registered `load`s. */
+** `load` raised). The stack must have 8 free slots. May run user code: modules'
+*chunks, registered `load`s. */
 int ccp_decode(lua_State *L, const void *p, size_t len, size_t *used,
                const ccp_funcs *fs);
+int ccp_decode_in(lua_State *L, ccp_ctx *ctx, const void *p, size_t len,
+                  size_t *used, const ccp_funcs *fs);
 
 #endif

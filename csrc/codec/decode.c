@@ -23,7 +23,7 @@ enum {
   STACK_ROOM = 2 * CCP_DEC_LEVELS + 48,
   SLOTS_FIRST = 16,
   SLOTS_TIMES = 4, /* string slots grow 16, 64, 256 */
-  FLAT_MAX = 8,    /* values pushed without asking for stack */
+  FLAT_MAX = 4,    /* values pushed without asking for stack */
   HINT_MAX = 40
 };
 
@@ -287,11 +287,11 @@ static void read_rest(ccp_dec *d, int i, int n) {
   lua_settop(L, base + n);
 }
 
-int ccp_decode(lua_State *L, const void *p, size_t len, size_t *used,
-               const ccp_funcs *fs) {
+int ccp_decode_in(lua_State *L, ccp_ctx *ctx, const void *p, size_t len,
+                  size_t *used, const ccp_funcs *fs) {
   const unsigned char *start = p;
   ccp_dec d = {.L = L,
-               .ctx = ccp_ctx_get(L),
+               .ctx = ctx,
                .fs = fs,
                .start = start,
                .p = start,
@@ -309,4 +309,9 @@ int ccp_decode(lua_State *L, const void *p, size_t len, size_t *used,
     read_rest(&d, i, n);
   *used = (size_t)(d.p - d.start);
   return n;
+}
+
+int ccp_decode(lua_State *L, const void *p, size_t len, size_t *used,
+               const ccp_funcs *fs) {
+  return ccp_decode_in(L, ccp_ctx_get(L), p, len, used, fs);
 }

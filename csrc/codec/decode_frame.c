@@ -49,19 +49,22 @@ static void unspill_parent(ccp_dec *d) {
 }
 
 ccp_open *ccp_dec_open(ccp_dec *d, int in, uint64_t last) {
-  ccp_open f = {.in = (uint8_t)in, .next = 1, .last = last};
+  int slot = 0;
   if (d->depth > 0) {
     const ccp_open *parent = ccp_dec_top(d);
-    f.slot = parent->slot;
+    slot = parent->slot;
     if (d->depth >= CCP_DEC_LEVELS)
       spill_parent(d, parent);
     else
-      f.slot += 1 + has_key(parent);
+      slot += 1 + has_key(parent);
   }
-  if (ccp_buf_put(&d->s->frames, &f, sizeof f) != CCP_OK)
+  if (ccp_buf_room(&d->s->frames, sizeof(ccp_open)) == NULL)
     luaL_error(d->L, "not enough memory");
+  d->s->frames.len += sizeof(ccp_open);
   d->depth++;
-  return ccp_dec_top(d);
+  ccp_open *f = ccp_dec_top(d);
+  *f = (ccp_open){.in = (uint8_t)in, .slot = slot, .next = 1, .last = last};
+  return f;
 }
 
 void ccp_dec_remember(ccp_dec *d, uint64_t off) {
@@ -163,13 +166,15 @@ static int step_pairs(ccp_dec *d) {
   for (;;) {
     ccp_open *f = ccp_dec_top(d);
     if (f->in == CCP_IN_KEY) {
-      if (d->p < d->end && *d->p == CCP_T_END) {
+      unsigned tag = d->p < d->end ? *d->p : CCP_T_NIL;
+      if (tag == CCP_T_END) {
         d->p++;
         return 1;
       }
       if (ccp_dec_value(d) != CCP_PUSHED)
         return 0;
-      check_key(d);
+      if (tag < CCP_T_SHORT && tag != CCP_T_SREF)
+        check_key(d);
       f = ccp_dec_top(d);
       f->in = CCP_IN_VALUE;
     }

@@ -14,10 +14,8 @@
 
 #include <lauxlib.h>
 
-#include "codec/custom.h"
 #include "codec/emit.h"
 #include "codec/func.h"
-#include "codec/names.h"
 #include "codec/wire.h"
 #include "os/codes.h"
 
@@ -27,10 +25,11 @@ enum { STACK_ROOM = 2 * CCP_ENC_LEVELS + 32 };
 
 int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count) {
   lua_State *L = e->L;
-  ccp_frame f = {.at = (unsigned char)at, .off = off, .count = count};
-  int rc = ccp_buf_put(&e->s->frames, &f, sizeof f);
-  if (rc != CCP_OK)
-    return rc;
+  if (ccp_buf_room(&e->s->frames, sizeof(ccp_frame)) == NULL)
+    return CCP_E_NOMEM;
+  e->s->frames.len += sizeof(ccp_frame);
+  *ccp_enc_frame(e, e->depth) =
+      (ccp_frame){.at = (unsigned char)at, .off = off, .count = count};
   if (e->depth >= CCP_ENC_LEVELS) {
     int slot = ccp_enc_slot(e, e->depth), spill = ccp_enc_spill(e);
     lua_Integer i = 2 * (lua_Integer)(e->depth - CCP_ENC_LEVELS);
@@ -73,24 +72,7 @@ void ccp_enc_keep(ccp_enc *e) {
   lua_rawseti(L, alive, (lua_Integer)lua_rawlen(L, alive) + 1);
 }
 
-/* The value on the top cannot travel: its path becomes the result. */
-static int refuse(ccp_enc *e, const char *why) {
-  ccp_path_push(e, why);
-  lua_replace(e->L, e->top + 1);
-  lua_settop(e->L, e->top + 1);
-  return CCP_E_NOTSENDABLE;
-}
-
 /* --- single values --- */
-
-/* The object on the top, found in the memo. */
-static int put_ref(ccp_enc *e, uint64_t word) {
-  if (word & 1)
-    return refuse(e, "needs itself to be loaded");
-  ccp_enc_share(e, word >> 1);
-  lua_pop(e->L, 1);
-  return ccp_emit_varint(e->b, CCP_T_REF, word >> 1);
-}
 
 int ccp_enc_string(ccp_enc *e, int idx, int hot) {
   size_t len;
@@ -103,7 +85,7 @@ int ccp_enc_string(ccp_enc *e, int idx, int hot) {
       return CCP_E_NOMEM;
     ccp_strs_init(e->s->strs);
   }
-  int slot = len > 1 ? ccp_strs_find(e->s->strs, s, hot) : CCP_STR_PLAIN;
+  int slot = len > 0 ? ccp_strs_find(e->s->strs, s, hot) : CCP_STR_PLAIN;
   if (slot < 0)
     return ccp_emit_short(
         e->b, slot == CCP_STR_DEFINE ? CCP_T_DEFINE : CCP_T_SHORT, s, len);
@@ -116,164 +98,32 @@ int ccp_enc_string(ccp_enc *e, int idx, int hot) {
   return CCP_OK;
 }
 
-static int put_number(ccp_enc *e, int idx) {
-  if (lua_isinteger(e->L, idx))
-    return ccp_emit_int(e->b, lua_tointegerx(e->L, idx, NULL));
-  return ccp_emit_float(e->b, lua_tonumberx(e->L, idx, NULL));
-}
-
-/* --- named and registered values --- */
-
-static int fresh_names(ccp_enc *e) {
-  if (e->named)
-    return CCP_OK;
-  e->named = 1;
-  return ccp_names_refresh(e->L, e->ctx, ccp_enc_ctx(e), 0);
-}
-
-/* Writes the object on the top by name: CCP_WRITTEN or CCP_NAMELESS. */
-static int put_name(ccp_enc *e, const void *p) {
-  lua_State *L = e->L;
-  int rc = fresh_names(e);
-  if (rc != CCP_OK)
-    return rc;
-  if (!ccp_names_maybe(e->ctx, p) || !ccp_names_find(L, ccp_enc_ctx(e)))
+int ccp_enc_scalar(ccp_enc *e, int idx, int type) {
+  switch (type) {
+  case LUA_TNUMBER:
+    if (lua_isinteger(e->L, idx))
+      return ccp_emit_int(e->b, lua_tointegerx(e->L, idx, NULL));
+    return ccp_emit_float(e->b, lua_tonumberx(e->L, idx, NULL));
+  case LUA_TSTRING:
+    return ccp_enc_string(e, idx, 0);
+  case LUA_TBOOLEAN:
+    return ccp_emit_tag(e->b,
+                        lua_toboolean(e->L, idx) ? CCP_T_TRUE : CCP_T_FALSE);
+  case LUA_TNIL:
+    return ccp_emit_tag(e->b, CCP_T_NIL);
+  default:
     return CCP_NAMELESS;
-  size_t len;
-  const char *name = lua_tolstring(L, -1, &len);
-  rc = ccp_emit_bytes(e->b, CCP_T_NAME, name, len);
-  lua_pop(L, 2);
-  return rc;
-}
-
-/* Objects that have a name or cannot travel. The index may be older than the
-** object: look again before refusing. */
-static int put_named(ccp_enc *e) {
-  const void *p = lua_topointer(e->L, -1);
-  int rc = put_name(e, p);
-  if (rc != CCP_NAMELESS)
-    return rc;
-  rc = ccp_names_refresh(e->L, e->ctx, ccp_enc_ctx(e), 1);
-  if (rc == CCP_OK)
-    rc = put_name(e, p);
-  return rc != CCP_NAMELESS ? rc : refuse(e, NULL);
-}
-
-/* Stack: value, its entry. Opens what its `save` gives. */
-static int open_saved(ccp_enc *e, const void *p, size_t off) {
-  lua_State *L = e->L;
-  int n = 0;
-  if (ccp_custom_save(L, &n) != LUA_OK) {
-    const char *msg = lua_tostring(L, -1);
-    return refuse(e, msg != NULL ? msg : "its save failed");
   }
-  /* User code ran: a string may have died, another may have its address. */
-  if (e->s->strs != NULL)
-    ccp_strs_clear(e->s->strs, 0);
-  size_t len;
-  const char *name = lua_tolstring(L, -2, &len);
-  int rc = ccp_emit_bytes(e->b, CCP_T_USER, name, len);
-  unsigned char *at = ccp_buf_room(e->b, CCP_VARINT_MAX);
-  if (rc != CCP_OK || at == NULL)
-    return CCP_E_NOMEM;
-  e->b->len += (size_t)(ccp_wire_varint(at, (uint64_t)n) - at);
-  lua_pushvalue(L, -1);
-  ccp_enc_keep(e);
-  lua_remove(L, -2);
-  ccp_memo_set(&e->s->seen, p, (uint64_t)off << 1 | 1);
-  rc = ccp_enc_open(e, CCP_AT_SAVED, off, (uint64_t)n);
-  if (rc == CCP_OPENED)
-    ccp_enc_top(e)->obj = p;
-  return rc;
-}
-
-static int put_table(ccp_enc *e) {
-  const void *p = lua_topointer(e->L, -1);
-  size_t off = ccp_enc_offset(e);
-  uint64_t word;
-  if (p == e->ctx->globals) {
-    lua_pop(e->L, 1);
-    return ccp_emit_tag(e->b, CCP_T_GLOBALS);
-  }
-  int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
-  if (rc != 0)
-    return rc == 1 ? put_ref(e, word) : rc;
-  rc = put_name(e, p);
-  if (rc != CCP_NAMELESS)
-    return rc;
-  if (ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e)))
-    return open_saved(e, p, off);
-  return ccp_enc_open_table(e, off);
-}
-
-static int put_userdata(ccp_enc *e) {
-  const void *p = lua_topointer(e->L, -1);
-  size_t off = ccp_enc_offset(e);
-  uint64_t word;
-  int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
-  if (rc != 0)
-    return rc == 1 ? put_ref(e, word) : rc;
-  if (ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e)))
-    return open_saved(e, p, off);
-  return put_named(e);
-}
-
-/* The next saved value of the innermost frame. */
-static int step_saved(ccp_enc *e) {
-  ccp_frame *f = ccp_enc_top(e);
-  int slot = ccp_enc_slot(e, e->depth - 1), rc = CCP_WRITTEN;
-  while (rc == CCP_WRITTEN && f->next < f->count) {
-    lua_rawgeti(e->L, slot, (lua_Integer)++f->next);
-    rc = ccp_enc_put(e);
-  }
-  if (rc == CCP_WRITTEN) /* from now on others may refer to it */
-    ccp_memo_set(&e->s->seen, f->obj, (uint64_t)f->off << 1);
-  return rc;
-}
-
-static int put_function(ccp_enc *e) {
-  const void *p = lua_topointer(e->L, -1);
-  size_t off = ccp_enc_offset(e);
-  uint64_t word;
-  int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
-  if (rc != 0)
-    return rc == 1 ? put_ref(e, word) : rc;
-  if (lua_iscfunction(e->L, -1))
-    return put_named(e);
-  rc = put_name(e, p);
-  return rc != CCP_NAMELESS ? rc : ccp_enc_open_function(e, off);
 }
 
 /* --- any value --- */
 
 int ccp_enc_put(ccp_enc *e) {
-  lua_State *L = e->L;
-  int rc;
-  switch (lua_type(L, -1)) {
-  case LUA_TNIL:
-    rc = ccp_emit_tag(e->b, CCP_T_NIL);
-    break;
-  case LUA_TBOOLEAN:
-    rc = ccp_emit_tag(e->b, lua_toboolean(L, -1) ? CCP_T_TRUE : CCP_T_FALSE);
-    break;
-  case LUA_TNUMBER:
-    rc = put_number(e, -1);
-    break;
-  case LUA_TSTRING:
-    rc = ccp_enc_string(e, -1, 0);
-    break;
-  case LUA_TTABLE:
-    return put_table(e);
-  case LUA_TFUNCTION:
-    return put_function(e);
-  case LUA_TUSERDATA:
-    return put_userdata(e);
-  case LUA_TLIGHTUSERDATA:
-    return put_named(e);
-  default:
-    return refuse(e, NULL);
-  }
-  lua_pop(L, 1);
+  int type = lua_type(e->L, -1);
+  int rc = ccp_enc_scalar(e, -1, type);
+  if (rc == CCP_NAMELESS)
+    return ccp_enc_put_object(e, type);
+  lua_pop(e->L, 1);
   return rc;
 }
 
@@ -286,7 +136,7 @@ static int run(ccp_enc *e) {
       rc = ccp_enc_step_function(e);
       break;
     case CCP_AT_SAVED:
-      rc = step_saved(e);
+      rc = ccp_enc_step_saved(e);
       break;
     default:
       rc = ccp_enc_step_table(e);
@@ -337,79 +187,107 @@ static int put_flat(lua_State *L, ccp_ctx *ctx, int idx, ccp_buf *b,
   }
 }
 
+static int put_deep(ccp_enc *e, int first, int i, int n) {
+  int rc = CCP_OK;
+  for (; i < n && rc == CCP_OK; i++) {
+    e->value = i;
+    lua_settop(e->L, e->top + 4);
+    lua_pushvalue(e->L, first + i);
+    rc = ccp_enc_put(e);
+    if (rc == CCP_OPENED)
+      rc = run(e);
+  }
+  return rc;
+}
+
 /* The values from number `i` on, with scratch memory. */
 static int put_rest(ccp_enc *e, int first, int i, int n) {
   lua_State *L = e->L;
+  e->top = lua_gettop(L);
   if (!lua_checkstack(L, STACK_ROOM))
     return CCP_E_NOMEM;
   ccp_ctx_push(L);
   ccp_ctx_globals(L, e->ctx, e->top + 1);
   e->s = ccp_scratch_take(L, e->ctx, e->top + 1, CCP_UV_ENC);
-  int rc = CCP_OK;
-  for (; i < n && rc == CCP_OK; i++) {
-    e->value = i;
-    lua_settop(L, e->top + 4);
-    lua_pushvalue(L, first + i);
-    rc = ccp_enc_put(e);
-    if (rc == CCP_OPENED)
-      rc = run(e);
+  size_t len = e->b->len;
+  int rc = put_deep(e, first, i, n);
+  if (rc == CCP_STALE) {
+    e->b->len = len;
+    e->depth = 0;
+    ccp_scratch_give(e->s); /* empties it */
+    e->s->busy = 1;
+    rc = put_deep(e, first, i, n);
   }
   ccp_scratch_give(e->s);
   lua_settop(L, rc == CCP_E_NOTSENDABLE ? e->top + 1 : e->top);
   return rc;
 }
 
-/* The first value, if it is what it mostly is: the function to call. */
-static int put_first(ccp_enc *e, int first, int call) {
-  if (call && lua_type(e->L, first) == LUA_TSTRING) {
-    size_t len;
-    const char *s = lua_tolstring(e->L, first, &len);
-    return ccp_emit_bytes(e->b, CCP_T_RESOLVE, s, len);
-  }
-  return put_sent(e->L, e->ctx, first, e->b, e->fs);
+/* The values from number `i` on, the first of which is not flat. */
+static int put_deep_values(lua_State *L, ccp_ctx *ctx, int first, int i, int n,
+                           ccp_what what, ccp_buf *b, const ccp_funcs *fs,
+                           size_t start) {
+  ccp_enc e = {
+      .L = L, .ctx = ctx, .b = b, .fs = fs, .what = what, .start = start};
+  return put_rest(&e, first, i, n);
 }
 
-static int encode(ccp_enc *e, int first, int n, int call) {
-  lua_State *L = e->L;
-  ccp_buf *b = e->b;
+/* The values from number `i` on; what stands before them began at `start`. */
+static inline int put_values(lua_State *L, ccp_ctx *ctx, int first, int i,
+                             int n, ccp_what what, ccp_buf *b,
+                             const ccp_funcs *fs, size_t start) {
+  int rc = CCP_OK;
+  for (; i < n && rc == CCP_OK; i++)
+    rc = put_flat(L, ctx, first + i, b, fs);
+  if (rc == CCP_NAMELESS)
+    rc = put_deep_values(L, ctx, first, i - 1, n, what, b, fs, start);
+  if (rc != CCP_OK)
+    b->len = start;
+  return rc;
+}
+
+static inline int put_count(ccp_buf *b, int n) {
   unsigned char *p = ccp_buf_room(b, CCP_VARINT_MAX);
   if (p == NULL)
     return CCP_E_NOMEM;
   b->len += (size_t)(ccp_wire_varint(p, (uint64_t)n) - p);
-  int rc = CCP_OK, i = 0;
-  if (n > 0 && (rc = put_first(e, first, call)) == CCP_OK)
-    i = 1;
-  else if (rc == CCP_NAMELESS)
-    rc = CCP_OK;
-  for (; i < n && rc == CCP_OK; i++)
-    rc = put_flat(L, e->ctx, first + i, b, e->fs);
-  if (rc == CCP_NAMELESS) {
-    e->top = lua_gettop(L);
-    rc = put_rest(e, first, i - 1, n);
-  }
-  if (rc != CCP_OK)
-    b->len = e->start;
-  return rc;
+  return CCP_OK;
+}
+
+int ccp_encode_in(lua_State *L, ccp_ctx *ctx, int first, int n, ccp_what what,
+                  ccp_buf *b, const ccp_funcs *fs) {
+  size_t start = b->len;
+  if (put_count(b, n) != CCP_OK)
+    return CCP_E_NOMEM;
+  return put_values(L, ctx, first, 0, n, what, b, fs, start);
 }
 
 int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                const ccp_funcs *fs) {
-  ccp_enc e = {.L = L,
-               .ctx = ccp_ctx_get(L),
-               .b = b,
-               .fs = fs,
-               .what = what,
-               .start = b->len};
-  return encode(&e, first, n, 0);
+  return ccp_encode_in(L, ccp_ctx_get(L), first, n, what, b, fs);
+}
+
+int ccp_encode_call_in(lua_State *L, ccp_ctx *ctx, int first, int n,
+                       ccp_what what, ccp_buf *b, const ccp_funcs *fs) {
+  size_t start = b->len;
+  int rc = put_count(b, n);
+  if (rc == CCP_OK && n > 0) {
+    rc = put_sent(L, ctx, first, b, fs);
+    if (rc == CCP_NAMELESS && lua_type(L, first) == LUA_TSTRING) {
+      size_t len;
+      const char *s = lua_tolstring(L, first, &len);
+      rc = ccp_emit_bytes(b, CCP_T_RESOLVE, s, len);
+    }
+  }
+  if (rc < 0) {
+    b->len = start;
+    return rc;
+  }
+  int i = n > 0 && rc == CCP_OK;
+  return put_values(L, ctx, first, i, n, what, b, fs, start);
 }
 
 int ccp_encode_call(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                     const ccp_funcs *fs) {
-  ccp_enc e = {.L = L,
-               .ctx = ccp_ctx_get(L),
-               .b = b,
-               .fs = fs,
-               .what = what,
-               .start = b->len};
-  return encode(&e, first, n, 1);
+  return ccp_encode_call_in(L, ccp_ctx_get(L), first, n, what, b, fs);
 }

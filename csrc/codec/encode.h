@@ -49,6 +49,7 @@ typedef struct ccp_enc {
   int top;      /* of the stack, at the call */
   int value;    /* number of the value at hand, from 0 */
   int named;    /* the index of names is fresh */
+  int looked;   /* objects were looked for in it */
   size_t depth; /* open frames */
 } ccp_enc;
 
@@ -93,8 +94,21 @@ static inline void ccp_enc_share(ccp_enc *e, uint64_t off) {
 ** still there, because it has no name. Errors are negative. */
 enum { CCP_WRITTEN = 0, CCP_OPENED = 1, CCP_NAMELESS = 2 };
 
+/* A result like an error code: the message must be written again from its
+** first object, since names have changed. At most once per message. */
+enum { CCP_STALE = -1000 };
+
 /* Writes the value on the top and pops it, or opens it as a frame. */
 int ccp_enc_put(ccp_enc *e);
+
+/* Writes the value at idx, of that type, and leaves it: CCP_WRITTEN; or
+** CCP_NAMELESS if it is no scalar and nothing was written. */
+int ccp_enc_scalar(ccp_enc *e, int idx, int type);
+
+/* encode_object.c: as ccp_enc_put, for a value of that type which is no
+** scalar; and the next saved values of the innermost frame. */
+int ccp_enc_put_object(ccp_enc *e, int type);
+int ccp_enc_step_saved(ccp_enc *e);
 
 /* Opens the value on the top, whose tag stands at `off`. */
 int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count);
@@ -107,11 +121,13 @@ int ccp_enc_string(ccp_enc *e, int idx, int hot);
 
 /* encode_table.c: opens the table on the top; goes on with the open one until
 ** a child opens or it ends (CCP_WRITTEN). */
-int ccp_enc_open_table(ccp_enc *e, size_t off);
+int ccp_enc_open_table(ccp_enc *e, size_t off, int meta);
 int ccp_enc_step_table(ccp_enc *e);
 
-/* encode_func.c: the same for the Lua function on the top. */
-int ccp_enc_open_function(ccp_enc *e, size_t off);
+/* encode_func.c: the same for the Lua function on the top; its bytecode is
+** kept under sent->id, or lies in the scratch memory's text. */
+int ccp_enc_open_function(ccp_enc *e, size_t off, const ccp_sent *sent,
+                          int kept);
 int ccp_enc_step_function(ccp_enc *e);
 
 /* Pushes the path to the value on the top, which cannot travel, with what it

@@ -19,25 +19,22 @@ static int put_code(ccp_enc *e, const ccp_sent *sent, int kept, int plain) {
                         e->s->text.len);
 }
 
-int ccp_enc_open_function(ccp_enc *e, size_t off) {
+int ccp_enc_open_function(ccp_enc *e, size_t off, const ccp_sent *sent,
+                          int kept) {
   lua_State *L = e->L;
-  ccp_sent sent;
-  int rc = ccp_func_send(L, e->ctx, ccp_enc_ctx(e), e->fs, &e->s->text, &sent);
-  if (rc != CCP_OK && rc != CCP_E_FULL)
-    return rc;
   int plain =
-      sent.nups == 0 || (sent.env && ccp_func_env_is_globals(L, e->ctx, -1));
-  rc = put_code(e, &sent, rc == CCP_OK, plain);
+      sent->nups == 0 || (sent->env && ccp_func_env_is_globals(L, e->ctx, -1));
+  int rc = put_code(e, sent, kept, plain);
   if (rc != CCP_OK)
     return rc;
   if (plain) {
     lua_pop(L, 1);
     return CCP_WRITTEN;
   }
-  rc = ccp_emit_tag(e->b, sent.nups); /* a byte, as the tag */
+  rc = ccp_emit_tag(e->b, sent->nups); /* a byte, as the tag */
   if (rc != CCP_OK)
     return rc;
-  return ccp_enc_open(e, CCP_AT_UPVALUE, off, (uint64_t)sent.nups);
+  return ccp_enc_open(e, CCP_AT_UPVALUE, off, (uint64_t)sent->nups);
 }
 
 /* An upvalue that another function of this message has too: CCP_WRITTEN, and

@@ -20,13 +20,14 @@ enum { GAP_MAX = 4 }; /* nils written out rather than ending the array items */
 ** come back as another object's: hold it. */
 static void hold_weak(ccp_enc *e) {
   lua_State *L = e->L;
-  lua_pushliteral(L, "__mode");
-  lua_rawget(L, -2);
-  int weak = lua_type(L, -1) == LUA_TSTRING;
-  lua_pop(L, 2);
+  int t = lua_gettop(L), weak = 0;
+  if (lua_getmetatable(L, t)) {
+    lua_pushliteral(L, "__mode");
+    weak = lua_rawget(L, -2) == LUA_TSTRING;
+  }
+  lua_settop(L, t);
   if (!weak)
     return;
-  int t = lua_gettop(L);
   lua_newtable(L);
   lua_pushnil(L);
   while (lua_next(L, t)) {
@@ -37,9 +38,8 @@ static void hold_weak(ccp_enc *e) {
   ccp_enc_keep(e);
 }
 
-int ccp_enc_open_table(ccp_enc *e, size_t off) {
+int ccp_enc_open_table(ccp_enc *e, size_t off, int meta) {
   lua_State *L = e->L;
-  int meta = lua_getmetatable(L, -1);
   if (meta)
     hold_weak(e);
   uint64_t narr = lua_rawlen(L, -1);
@@ -73,19 +73,25 @@ static int put_nils(ccp_enc *e, ccp_frame *f, ccp_run *r, int nils) {
   return rc;
 }
 
-/* The array item on the top: numbers go into the run and are popped. */
+/* The array item on the top: numbers go into the run. */
 static int put_item(ccp_enc *e, ccp_run *r, int key) {
   lua_State *L = e->L;
   int rc;
-  if (lua_isinteger(L, -1)) {
-    lua_Integer v = lua_tointegerx(L, -1, NULL);
+  if (lua_isinteger(L, key + 1)) {
+    lua_Integer v = lua_tointegerx(L, key + 1, NULL);
     rc = ccp_run_add(e->b, r, CCP_T_RUN64, (uint64_t)v);
-  } else if (lua_type(L, -1) == LUA_TNUMBER) {
-    uint64_t v = ccp_wire_bits(lua_tonumberx(L, -1, NULL));
-    rc = ccp_run_add(e->b, r, CCP_T_RUNF, v);
   } else {
-    rc = r->n > 0 ? ccp_emit_run(e->b, r) : CCP_OK;
-    return rc == CCP_OK ? ccp_enc_put(e) : rc;
+    int type = lua_type(L, key + 1);
+    if (type == LUA_TNUMBER) {
+      uint64_t v = ccp_wire_bits(lua_tonumberx(L, key + 1, NULL));
+      rc = ccp_run_add(e->b, r, CCP_T_RUNF, v);
+    } else {
+      rc = r->n > 0 ? ccp_emit_run(e->b, r) : CCP_OK;
+      if (rc == CCP_OK)
+        rc = ccp_enc_scalar(e, key + 1, type);
+      if (rc == CCP_NAMELESS)
+        return ccp_enc_put_object(e, type);
+    }
   }
   lua_settop(L, key);
   return rc;
@@ -111,34 +117,37 @@ static int put_items(ccp_enc *e, int t, int *pair) {
     if (rc != CCP_WRITTEN)
       return rc;
   }
-  rc = ccp_emit_run(e->b, &run);
+  rc = run.n > 0 ? ccp_emit_run(e->b, &run) : CCP_OK;
   if (rc == CCP_OK && f->next < f->count)
     rc = ccp_emit_tag(e->b, CCP_T_ENDARR);
   f->at = CCP_AT_VALUE;
   return rc;
 }
 
-/* The value on the top belongs to the key below it. */
-static int put_pair_value(ccp_enc *e) {
-  ccp_enc_top(e)->at = CCP_AT_VALUE;
-  return ccp_enc_put(e);
+/* Writes the value on the top, which belongs to the key below it. */
+static int put_pair_value(ccp_enc *e, int t) {
+  int type = lua_type(e->L, t + 2);
+  int rc = ccp_enc_scalar(e, t + 2, type);
+  if (rc == CCP_NAMELESS)
+    return ccp_enc_put_object(e, type);
+  lua_settop(e->L, t + 1);
+  return rc;
 }
 
-/* Writes the key of the pair on the top of the stack. Unless a child opens,
-** the value is on the top again. */
-static int put_key(ccp_enc *e, int t) {
+/* Writes the key of the pair on the top, which is no string. Unless a child
+** opens, the value is on the top again. */
+static int put_odd_key(ccp_enc *e, int t) {
   lua_State *L = e->L;
-  if (lua_type(L, t + 1) == LUA_TSTRING)
-    return ccp_enc_string(e, t + 1, 1);
   lua_settop(L, t + 1);
   ccp_enc_top(e)->at = CCP_AT_KEY;
   lua_pushvalue(L, t + 1);
   int rc = ccp_enc_put(e);
-  if (rc == CCP_WRITTEN) {
-    lua_pushvalue(L, t + 1);
-    lua_rawget(L, t);
-  }
-  return rc;
+  if (rc != CCP_WRITTEN)
+    return rc;
+  ccp_enc_top(e)->at = CCP_AT_VALUE;
+  lua_pushvalue(L, t + 1);
+  lua_rawget(L, t);
+  return CCP_WRITTEN;
 }
 
 /* All pairs are written: the hint can be set, and the metatable follows. */
@@ -147,11 +156,11 @@ static int end_pairs(ccp_enc *e, int t) {
   int rc = ccp_emit_tag(e->b, CCP_T_END);
   if (rc != CCP_OK)
     return rc;
-  unsigned char hint = 0;
-  if (f->pairs > 0)
-    for (hint = 1; hint < 64 && f->pairs > UINT64_C(1) << (hint - 1);)
-      hint++;
-  e->b->data[e->start + f->off + 1] = hint;
+  /* 1 + log2, rounded up */
+  int hint = f->pairs > 1    ? 65 - __builtin_clzll(f->pairs - 1)
+             : f->pairs == 1 ? 1
+                             : 0;
+  e->b->data[e->start + f->off + 1] = (unsigned char)hint;
   if (!f->meta)
     return CCP_WRITTEN;
   f->at = CCP_AT_METATABLE;
@@ -166,9 +175,10 @@ static int put_pairs(ccp_enc *e, int t, int pair) {
   while (pair || lua_next(e->L, t)) {
     pair = 0;
     ccp_enc_top(e)->pairs++;
-    int rc = put_key(e, t);
+    int rc = lua_type(e->L, t + 1) == LUA_TSTRING ? ccp_enc_string(e, t + 1, 1)
+                                                  : put_odd_key(e, t);
     if (rc == CCP_WRITTEN)
-      rc = put_pair_value(e);
+      rc = put_pair_value(e, t);
     if (rc != CCP_WRITTEN)
       return rc;
   }
@@ -186,9 +196,10 @@ int ccp_enc_step_table(ccp_enc *e) {
       return end_pairs(e, t);
     break;
   case CCP_AT_KEY: /* the key is written, its value is next */
+    ccp_enc_top(e)->at = CCP_AT_VALUE;
     lua_pushvalue(e->L, t + 1);
     lua_rawget(e->L, t);
-    rc = put_pair_value(e);
+    rc = put_pair_value(e, t);
     break;
   default:
     break;

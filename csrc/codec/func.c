@@ -84,9 +84,12 @@ static void push_ids(lua_State *L, ccp_ctx *ctx, int ctx_at, uint64_t uid) {
   lua_remove(L, -2);
 }
 
-/* Keeps the function on the top among the recent ones. */
+/* Keeps the function on the top among the recent ones, unless it has upvalues
+** of its own: those must not be kept alive by that. */
 static void remember(lua_State *L, ccp_ctx *ctx, int ctx_at,
                      const ccp_sent *sent) {
+  if (sent->nups > 0 && !sent->env)
+    return;
   ccp_sent *way = ccp_func_way(ctx, sent->fn);
   lua_getiuservalue(L, ctx_at, CCP_UV_RECENT);
   lua_pushvalue(L, -2);
@@ -96,56 +99,57 @@ static void remember(lua_State *L, ccp_ctx *ctx, int ctx_at,
   *way = *sent;
 }
 
-/* The function on the top, with the table of ids below it: was it sent? */
-static int find_id(lua_State *L, ccp_sent *sent) {
-  lua_pushvalue(L, -1);
-  int known = lua_rawget(L, -3) == LUA_TNUMBER;
-  if (known) {
-    uint64_t v = (uint64_t)lua_tointeger(L, -1);
-    sent->id = v >> NUPS_BITS;
-    sent->nups = (int)(v & ((1u << NUPS_BITS) - 1));
-  }
-  lua_pop(L, 1);
-  return known;
+int ccp_func_find(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
+                  ccp_sent *out) {
+  const void *fn = lua_topointer(L, -1);
+  if (fs == NULL)
+    return 0;
+  *out = *ccp_func_way(ctx, fn);
+  if (out->fn == fn && out->uid == fs->uid)
+    return 1;
+  push_ids(L, ctx, ctx_at, fs->uid);
+  lua_pushvalue(L, -2);
+  int known = lua_rawget(L, -2) == LUA_TNUMBER;
+  uint64_t v = (uint64_t)lua_tointeger(L, -1);
+  lua_pop(L, 2);
+  if (!known)
+    return 0;
+  out->fn = fn;
+  out->uid = fs->uid;
+  out->id = v >> NUPS_BITS;
+  out->nups = (int)(v & ((1u << NUPS_BITS) - 1));
+  out->env = is_env_only(L, out->nups);
+  remember(L, ctx, ctx_at, out);
+  return 1;
 }
 
-static int put_new(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
-                   ccp_buf *text, ccp_sent *sent) {
-  sent->nups = ccp_func_nups(L);
-  int rc = dump(L, text);
-  if (rc == CCP_OK)
-    rc = fs->put(fs->ud, text->data, text->len, &sent->id);
-  if (rc == CCP_OK && sent->id >> (63 - NUPS_BITS) == 0) {
-    lua_pushvalue(L, -1);
-    lua_pushinteger(
-        L, (lua_Integer)(sent->id << NUPS_BITS | (uint64_t)sent->nups));
-    lua_rawset(L, -4);
-    ctx->sent_count++;
-  }
-  return rc;
+/* Keeps the id of the function on the top. */
+static void keep_id(lua_State *L, ccp_ctx *ctx, int ctx_at,
+                    const ccp_sent *sent) {
+  if (sent->id >> (63 - NUPS_BITS) != 0)
+    return;
+  uint64_t v = sent->id << NUPS_BITS | (uint64_t)sent->nups;
+  push_ids(L, ctx, ctx_at, sent->uid);
+  lua_pushvalue(L, -2);
+  lua_pushinteger(L, (lua_Integer)v);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  ctx->sent_count++;
+  remember(L, ctx, ctx_at, sent);
 }
 
 int ccp_func_send(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
                   ccp_buf *text, ccp_sent *out) {
-  const void *fn = lua_topointer(L, -1);
-  if (fs == NULL) {
-    out->nups = ccp_func_nups(L);
-    out->env = is_env_only(L, out->nups);
-    int rc = dump(L, text);
-    return rc == CCP_OK ? CCP_E_FULL : rc;
-  }
-  *out = *ccp_func_way(ctx, fn);
-  if (out->fn == fn && out->uid == fs->uid)
-    return CCP_OK;
-  out->fn = fn;
-  out->uid = fs->uid;
-  push_ids(L, ctx, ctx_at, fs->uid);
-  lua_insert(L, -2);
-  int rc = find_id(L, out) ? CCP_OK : put_new(L, ctx, fs, text, out);
+  out->fn = lua_topointer(L, -1);
+  out->nups = ccp_func_nups(L);
   out->env = is_env_only(L, out->nups);
-  lua_remove(L, -2);
+  int rc = dump(L, text);
+  if (rc != CCP_OK || fs == NULL)
+    return rc != CCP_OK ? rc : CCP_E_FULL;
+  out->uid = fs->uid;
+  rc = fs->put(fs->ud, text->data, text->len, &out->id);
   if (rc == CCP_OK)
-    remember(L, ctx, ctx_at, out);
+    keep_id(L, ctx, ctx_at, out);
   return rc;
 }
 
@@ -231,6 +235,7 @@ void ccp_func_fetch(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
   if (got->ref != 0 && got->id == id) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, got->ref);
   } else {
+    luaL_checkstack(L, 16, "codec");
     fetch_plain(L, ctx, fs, id);
     if (got->ref == 0) {
       lua_pushboolean(L, 1);

@@ -24,9 +24,14 @@ static inline ccp_sent *ccp_func_way(ccp_ctx *ctx, const void *fn) {
 /* Is upvalue 1 of the function at idx the globals now? */
 int ccp_func_env_is_globals(lua_State *L, const ccp_ctx *ctx, int idx);
 
-/* Finds or makes what names the Lua function on the top in that store.
-** CCP_OK: out->id is the id; CCP_E_FULL: the sealed dump lies in `text`;
-** else an error code. out->nups and out->env are set on both. */
+/* Was the Lua function on the top sent to that store before? Then 1 and *out.
+** It had no name at that time. */
+int ccp_func_find(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
+                  ccp_sent *out);
+
+/* Makes what stands for the Lua function on the top. CCP_OK: out->id, in that
+** store; CCP_E_FULL: the sealed dump in `text`; else an error code. out->nups
+** and out->env are set on both. */
 int ccp_func_send(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
                   ccp_buf *text, ccp_sent *out);
 

@@ -11,6 +11,7 @@
 enum {
   FIRST_SIZE = 32,     /* entries a message starts with */
   KEPT_ROOM = 1 << 17, /* entries kept between messages at most */
+  FAST_UNTIL = 8192,   /* entries: up to here a table grows fourfold */
   WORD_SHIFT = 16
 };
 
@@ -57,11 +58,11 @@ static int enlarge(ccp_memo *m, size_t room) {
   return CCP_OK;
 }
 
-/* Four times the table, in the same memory: the old entries step aside, behind
-** the new table, and come back under a new stamp. */
+/* A larger table in the same memory: the old entries step aside, behind the new
+** table, and come back under a new stamp. */
 static int grow(ccp_memo *m) {
   size_t old = m->used > 0 ? m->mask + 1 : 0;
-  size_t size = old > 0 ? old * 4 : FIRST_SIZE;
+  size_t size = old == 0 ? FIRST_SIZE : old < FAST_UNTIL ? old * 4 : old * 2;
   int rc = enlarge(m, size + old);
   if (rc != CCP_OK)
     return rc;
@@ -104,7 +105,7 @@ void ccp_memo_clear(ccp_memo *m) {
 
 int ccp_memo_add(ccp_memo *m, const void *key, uint64_t value,
                  uint64_t *found) {
-  if (m->room == 0 || m->used > m->mask / 2) {
+  if (m->room == 0 || m->used > m->mask / 4 * 3) {
     int rc = grow(m);
     if (rc != CCP_OK)
       return rc;
@@ -151,16 +152,25 @@ static int take_slot(ccp_strs *s, uint16_t i) {
   return CCP_STR_DEFINE;
 }
 
+/* How much is lost when entry i is taken: 0: nothing, 2: a slot. */
+static int worth(const ccp_strs *s, uint16_t i) {
+  if (s->map[i].stamp != s->stamp)
+    return 0;
+  return s->map[i].slot == CCP_STR_SEEN ? 1 : 2;
+}
+
 int ccp_strs_find(ccp_strs *s, const void *key, int hot) {
   uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
   uint16_t i = (uint16_t)(h >> 40) % CCP_STR_MAP;
-  int live = s->map[i].stamp == s->stamp;
-  if (live && s->map[i].key == key) {
-    uint16_t slot = s->map[i].slot;
-    return slot != CCP_STR_SEEN ? slot : take_slot(s, i);
-  }
+  for (int way = 0; way < 2; way++, i ^= 1)
+    if (s->map[i].key == key && s->map[i].stamp == s->stamp) {
+      uint16_t slot = s->map[i].slot;
+      return slot != CCP_STR_SEEN ? slot : take_slot(s, i);
+    }
+  if (worth(s, i ^ 1) < worth(s, i))
+    i ^= 1;
   /* What comes once must not push out what comes often. */
-  if (!hot && live && s->map[i].slot != CCP_STR_SEEN)
+  if (!hot && worth(s, i) == 2)
     return CCP_STR_PLAIN;
   s->map[i].key = key;
   s->map[i].stamp = s->stamp;

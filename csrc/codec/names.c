@@ -29,9 +29,9 @@ typedef struct build {
   const void *loaded_ptr;
 } build;
 
-static const char *const standard[] = {"string", "table", "math",
-                                       "io",     "os",    "coroutine",
-                                       "debug",  "utf8",  "package"};
+/* Package is not among them: its tables are the program's own. */
+static const char *const standard[] = {"string", "table",     "math",  "io",
+                                       "os",     "coroutine", "debug", "utf8"};
 
 static const char *const base[] = {
     "assert",   "collectgarbage", "dofile",   "error",    "getmetatable",
@@ -277,9 +277,8 @@ static uint64_t fingerprint(lua_State *L) {
   if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE) {
     lua_pushnil(L);
     while (lua_next(L, -2)) {
-      uint64_t key = (uintptr_t)lua_topointer(L, -2);
       uint64_t value = (uintptr_t)lua_topointer(L, -1);
-      print += (key + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ (value << 7);
+      print += (value + 1) * UINT64_C(0x9e3779b97f4a7c15);
       lua_pop(L, 1);
     }
   }
@@ -300,9 +299,9 @@ int ccp_names_refresh(lua_State *L, ccp_ctx *ctx, int ctx_at, int anyway) {
     lua_setiuservalue(L, ctx_at, CCP_UV_NAMES);
     ctx->names_built = 1;
     ctx->names_print = print;
-  } else {
-    lua_pop(L, 1);
+    return CCP_NAMES_NEW;
   }
+  lua_pop(L, 1);
   return rc;
 }
 

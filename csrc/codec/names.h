@@ -19,8 +19,9 @@
 #include "codec/context.h"
 
 /* Builds the index, or builds it anew if package.loaded has changed since or
-** `anyway`. Called once per message that looks for a name. May raise memory
-** errors. CCP_OK or CCP_E_NOMEM. */
+** `anyway`. May raise memory errors. CCP_OK if there was no need, CCP_NAMES_NEW
+** or CCP_E_NOMEM. */
+enum { CCP_NAMES_NEW = 1 };
 int ccp_names_refresh(lua_State *L, ccp_ctx *ctx, int ctx_at, int anyway);
 
 /* May the object at that address have a name? If not, it has none. */

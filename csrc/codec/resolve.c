@@ -8,6 +8,8 @@
 
 #include <lauxlib.h>
 
+enum { CALL_NAME_MAX = 250, CALL_DOTS_MAX = 15 };
+
 /* Pushes package.loaded[name on the top], which it pops; nil if not loaded. */
 static void push_loaded(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -157,11 +159,28 @@ static int try_prefix(lua_State *L, const char *name, size_t len, int load) {
   return 0;
 }
 
+/* Is it worth looking for? Every part costs a look at the disk. */
+static int is_dotted(const char *name, size_t len) {
+  size_t dots = 0;
+  if (len == 0 || len > CALL_NAME_MAX || strlen(name) != len)
+    return 0;
+  for (size_t i = 0; i < len; i++) {
+    if (name[i] != '.')
+      continue;
+    dots++;
+    if (i == 0 || i + 1 == len || name[i + 1] == '.')
+      return 0;
+  }
+  return dots <= CALL_DOTS_MAX;
+}
+
 void ccp_names_resolve_call(lua_State *L, const char *bytes, size_t len) {
+  luaL_checkstack(L, 16, "codec");
   const char *name = lua_pushlstring(L, bytes, len);
+  int tries = is_dotted(name, len) ? 2 : 0;
   /* What is loaded already needs no look at the disk. */
-  for (int load = 0; load <= 1; load++)
-    for (size_t n = strlen(name); n > 0; n = shorter(name, n))
+  for (int load = 0; load < tries; load++)
+    for (size_t n = len; n > 0; n = shorter(name, n))
       if (try_prefix(L, name, n, load)) {
         lua_remove(L, -2);
         return;

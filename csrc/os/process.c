@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -21,7 +20,7 @@
 #include "os/fd.h"
 #include "os/lock.h"
 
-static _Atomic uint32_t epoch;
+_Atomic uint32_t ccp_process_epoch_;
 static ccp_lock owned_lock = CCP_LOCK_INIT(CCP_RANK_PROCESS);
 static int *owned; /* grows, never shrinks; freed with the program */
 static size_t owned_n, owned_cap;
@@ -35,7 +34,7 @@ static void after_fork_parent(void) {
 }
 
 static void after_fork_child(void) {
-  atomic_fetch_add_explicit(&epoch, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&ccp_process_epoch_, 1, memory_order_relaxed);
   ccp_lock_release(&owned_lock);
 }
 
@@ -52,10 +51,6 @@ int ccp_process_watch_forks(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   (void)pthread_once(&once, watch);
   return watch_result;
-}
-
-uint32_t ccp_process_epoch(void) {
-  return atomic_load_explicit(&epoch, memory_order_relaxed);
 }
 
 int ccp_process_own_fd(int fd) {

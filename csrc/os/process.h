@@ -4,13 +4,18 @@
 #ifndef CCP_OS_PROCESS_H
 #define CCP_OS_PROCESS_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+extern _Atomic uint32_t ccp_process_epoch_; /* of ccp_process_epoch only */
+
 /* Grows by one in every child, whoever forked it: a thing that remembers
 ** another epoch than this belongs to an ancestor. Any thread. */
-uint32_t ccp_process_epoch(void);
+static inline uint32_t ccp_process_epoch(void) {
+  return atomic_load_explicit(&ccp_process_epoch_, memory_order_relaxed);
+}
 
 /* Begins to count epochs; idempotent, called before the first fork that
 ** matters. CCP_OK or CCP_E_NOMEM. */

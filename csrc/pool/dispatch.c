@@ -287,6 +287,10 @@ static ccp_task *split(ccp_pool *p, ccp_task *t, uint32_t keep) {
   if (ccp_chunk_body_part(&t->body, t->posted, posted, &rest->task.body) !=
       CCP_OK)
     ccp_pool_end_locked(p, &rest->task, CCP_R_MEMORY, NULL, 0);
+  if (t->done == t->items) { /* all that was left of it is through already */
+    release_slot(p, t);
+    finish(p, t);
+  }
   return &rest->task;
 }
 

@@ -42,6 +42,7 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   p->funcs.uid = ccp_shelf_uid(p->shelf);
   plan->funcs = &p->funcs;
   plan->board->spin_most = (uint32_t)(cores - 1);
+  atomic_store(&plan->board->pace_ns, UINT32_MAX);
   atomic_store(&plan->board->owner, c->owner);
   return CCP_OK;
 }

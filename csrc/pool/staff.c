@@ -47,6 +47,11 @@ static int start_thread(ccp_pool *p, uint32_t i) {
   return CCP_E_SYS;
 }
 
+static void set_live(ccp_pool *p, uint32_t n) {
+  p->live = n;
+  atomic_store_explicit(&p->plan.board->live, n, memory_order_relaxed);
+}
+
 static int start_one(ccp_pool *p, uint32_t i) {
   ccp_worker *w = &p->workers[i];
   memset(w, 0, sizeof *w);
@@ -56,7 +61,7 @@ static int start_one(ccp_pool *p, uint32_t i) {
                           : start_thread(p, i)) != CCP_OK)
     return CCP_E_SYS;
   w->used = 1;
-  p->live++;
+  set_live(p, p->live + 1);
   return CCP_OK;
 }
 
@@ -140,7 +145,7 @@ static void free_block_in_hand(ccp_pool *p, uint32_t index) {
 static void bury(ccp_pool *p, uint32_t index) {
   ccp_board_bury(p->plan.board, &p->poster, index);
   p->workers[index].used = 0;
-  p->live--;
+  set_live(p, p->live - 1);
 }
 
 /* Replies that were published before the death count; only then is it clear

@@ -7,13 +7,17 @@
 #include <string.h>
 
 #include "os/clock.h"
-#include "os/codes.h"
 #include "os/fd.h"
 #include "os/futex.h"
 #include "os/mapping.h"
 #include "task/replies.h"
 
 #define WINDOW_MASK ((uint64_t)CCP_WINDOW - 1)
+
+enum {
+  WATCH_NS = 1000000, /* between the looks of a watchful worker */
+  WORTH_NS = 20000    /* work that is worth a wake-up */
+};
 
 uint64_t ccp_word_pack(ccp_claim_word w) {
   return (uint64_t)w.lap << 48 | (uint64_t)(w.state & 3u) << 46 |
@@ -97,6 +101,7 @@ void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
     s->place = CCP_IN_ANNEX;
     memcpy(b->annexes + (size_t)slot * CCP_ANNEX_BYTES, from, len);
   }
+  __builtin_prefetch(&b->slots[(p->tail + 2) & WINDOW_MASK], 1);
   p->taken[slot] = items > 1 ? 2 : 1;
   p->lap[slot] = w.lap;
   p->used++;
@@ -181,6 +186,26 @@ static void ring(ccp_record *r) {
   ccp_futex_wake(&r->bell, 1);
 }
 
+/* Waking costs as much as running many small calls. So a few calls that will
+** take less than that are left to a worker that is awake, but only while some
+** idle one is watchful: if a call takes unexpectedly long, the ones behind it
+** wait a millisecond at most. */
+static int worth_waking(const ccp_board *b) {
+  uint64_t ready, pace;
+  int watched = 0;
+  if (ccp_board_idle(b) >=
+      atomic_load_explicit(&b->live, memory_order_relaxed))
+    return 1; /* nobody is awake */
+  for (uint32_t i = 0; i * 64 < b->workers && !watched; i++)
+    watched = atomic_load_explicit(&b->watchful[i], memory_order_seq_cst) != 0;
+  if (!watched)
+    return 1;
+  pace = atomic_load_explicit(&b->pace_ns, memory_order_relaxed);
+  ready = atomic_load_explicit(&b->tail, memory_order_relaxed) -
+          atomic_load_explicit(&b->head, memory_order_relaxed);
+  return ready * pace >= WORTH_NS;
+}
+
 /* A searching worker needs no waking: it ceases to search before it looks for
 ** the last time (ccp_board_sleep), or before it passes on what it found too
 ** much. And at most one is on its way: while the bell of the one woken last is
@@ -193,6 +218,8 @@ void ccp_board_wake(ccp_board *b, ccp_poster *p) {
   if (p->woken != CCP_NOBODY &&
       atomic_load_explicit(&b->records[p->woken].bell, memory_order_seq_cst))
     return;
+  if (!worth_waking(b))
+    return;
   w = take_idle(b);
   if (w < 0)
     return;
@@ -202,7 +229,7 @@ void ccp_board_wake(ccp_board *b, ccp_poster *p) {
 
 void ccp_board_pass_on(ccp_board *b) {
   int w;
-  if (!ccp_board_any(b))
+  if (!ccp_board_any(b) || !worth_waking(b))
     return;
   w = take_idle(b);
   if (w >= 0)
@@ -231,6 +258,7 @@ uint32_t ccp_board_idle(const ccp_board *b) {
 void ccp_board_bury(ccp_board *b, ccp_poster *p, uint32_t worker) {
   ccp_record *r = &b->records[worker];
   atomic_fetch_and(&b->idle[worker / 64], ~((uint64_t)1 << worker % 64));
+  atomic_fetch_and(&b->watchful[worker / 64], ~((uint64_t)1 << worker % 64));
   if (atomic_load(&r->spinning))
     ccp_board_search_leave(b, worker);
   atomic_store(&r->full, 0);
@@ -294,6 +322,7 @@ int ccp_board_claim(ccp_board *b, uint32_t me, ccp_claim *c) {
                                                  memory_order_acq_rel,
                                                  memory_order_relaxed))
       continue;
+    __builtin_prefetch(&b->slots[(pos + 1) & WINDOW_MASK], 1);
     advance_head(b, pos + 1);
     fill(b, c, pos, w);
     return 1;
@@ -323,21 +352,33 @@ int ccp_board_any(const ccp_board *b) {
          atomic_load_explicit(&b->tail, memory_order_seq_cst);
 }
 
-/* The order is: bell back to 0, idle bit set, look again, sleep. Whoever
-** posts does it the other way round (tail, then idle bit, then bell), so one
-** of the two sees the other. */
-void ccp_board_sleep(ccp_board *b, uint32_t me, int64_t deadline_ns) {
-  ccp_record *r = &b->records[me];
-  uint64_t bit = (uint64_t)1 << me % 64;
-  atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
-  atomic_fetch_or_explicit(&b->idle[me / 64], bit, memory_order_seq_cst);
-  while (!ccp_board_any(b) &&
+static int may_sleep(const ccp_board *b, const ccp_record *r) {
+  return !ccp_board_any(b) &&
          !atomic_load_explicit(&b->closing, memory_order_seq_cst) &&
          !atomic_load_explicit(&r->quit, memory_order_seq_cst) &&
-         atomic_load_explicit(&r->bell, memory_order_seq_cst) == 0)
-    if (ccp_futex_wait(&r->bell, 0, deadline_ns) == CCP_E_TIMEOUT)
-      break;
-  atomic_fetch_and_explicit(&b->idle[me / 64], ~bit, memory_order_seq_cst);
+         atomic_load_explicit(&r->bell, memory_order_seq_cst) == 0;
+}
+
+/* The order is: bell back to 0, idle bit set, look again, sleep. Whoever
+** posts does it the other way round (tail, then idle bit, then bell), so one
+** of the two sees the other. The watchful bit is taken back before the last
+** look for the same reason. */
+void ccp_board_sleep(ccp_board *b, uint32_t me) {
+  ccp_record *r = &b->records[me];
+  _Atomic uint64_t *idle = &b->idle[me / 64], *watchful = &b->watchful[me / 64];
+  uint64_t bit = (uint64_t)1 << me % 64, tail = 0;
+  atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
+  atomic_fetch_or_explicit(idle, bit, memory_order_seq_cst);
+  atomic_fetch_or_explicit(watchful, bit, memory_order_seq_cst);
+  while (may_sleep(b, r) && /* as long as calls come, watch */
+         tail != atomic_load_explicit(&b->tail, memory_order_relaxed)) {
+    tail = atomic_load_explicit(&b->tail, memory_order_relaxed);
+    (void)ccp_futex_wait(&r->bell, 0, ccp_clock_now_ns() + WATCH_NS);
+  }
+  atomic_fetch_and_explicit(watchful, ~bit, memory_order_seq_cst);
+  while (may_sleep(b, r))
+    (void)ccp_futex_wait(&r->bell, 0, CCP_NEVER);
+  atomic_fetch_and_explicit(idle, ~bit, memory_order_seq_cst);
   atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
 }
 

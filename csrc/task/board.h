@@ -97,24 +97,30 @@ typedef struct ccp_record {
 } ccp_record;
 
 typedef struct ccp_board {
-  /* written by the parent */
+  /* one line, so that a submit that finds a worker searching touches no other:
+  ** tail is written by the parent, the counts by workers */
   _Alignas(64) _Atomic uint64_t tail; /* positions posted so far */
+  _Atomic int32_t searching; /* workers that need no waking */
+  _Atomic int32_t spinners;  /* these and the waiting caller, if it searches */
+  /* written by the parent */
   _Alignas(64) _Atomic uint32_t closing; /* no more calls will come */
   _Atomic uint32_t watch;   /* every reply concerns the supervisor */
   _Atomic uint32_t backlog; /* calls wait for room on the board */
   _Atomic uint32_t chunks;  /* posted calls of more than one item */
+  _Atomic uint32_t live;    /* workers born and not buried */
   _Atomic(ccp_bell *) owner;
   int32_t supervisor_fd; /* set before the first worker starts */
   uint32_t workers;      /* records; fixed */
   uint32_t spin_most;    /* who may search at once; fixed */
   /* written by workers: all positions below are not READY */
   _Alignas(64) _Atomic uint64_t head;
-  _Alignas(64) _Atomic int32_t spinners; /* search now, the caller counted */
-  _Atomic int32_t searching; /* workers among them: they need no waking */
-  _Atomic uint32_t rung; /* the supervisor's descriptor was rung */
+  _Alignas(64) _Atomic uint32_t rung; /* the supervisor's descriptor was rung */
   _Atomic uint32_t ask;  /* an idle worker asks for a share of a chunk */
+  _Atomic uint32_t pace_ns; /* what an item took, of late; see ccp_board_wake */
   /* bit per worker: asleep, or about to be; who clears it must wake it */
   _Alignas(64) _Atomic uint64_t idle[CCP_WORKERS_MOST / 64];
+  /* bit per worker: asleep, but it will look again by itself in a moment */
+  _Atomic uint64_t watchful[CCP_WORKERS_MOST / 64];
   /* what lies behind, in the same mapping */
   ccp_slot *slots;
   ccp_record *records;
@@ -160,7 +166,8 @@ int ccp_board_cut(ccp_board *b, int slot, uint32_t keep);
 void ccp_board_release(ccp_board *b, ccp_poster *p, int slot);
 /* The word now. */
 ccp_claim_word ccp_board_look(const ccp_board *b, int slot);
-/* Wakes one idle worker if there is one and none is on its way. */
+/* Wakes one idle worker if there is one, none is on its way, and it is worth
+** it. */
 void ccp_board_wake(ccp_board *b, ccp_poster *p);
 /* Wakes every worker, whatever it sleeps for. */
 void ccp_board_wake_all(ccp_board *b, ccp_poster *p);
@@ -188,9 +195,10 @@ int ccp_board_next(ccp_board *b, uint32_t me, ccp_claim *c);
 /* Any READY call in sight? A hint, but never wrong about what was posted
 ** before a sequentially consistent operation that this thread has seen. */
 int ccp_board_any(const ccp_board *b);
-/* Sleeps until woken, unless there is work. Announces itself as idle first. */
-void ccp_board_sleep(ccp_board *b, uint32_t me, int64_t deadline_ns);
-/* Wakes another idle worker if calls are left. */
+/* Sleeps until woken, unless there is work. Announces itself as idle first.
+** While the board is in use it looks again every millisecond by itself. */
+void ccp_board_sleep(ccp_board *b, uint32_t me);
+/* Wakes another idle worker if calls are left and it is worth it. */
 void ccp_board_pass_on(ccp_board *b);
 /* Rings the supervisor's descriptor once until it looks. */
 void ccp_board_call_supervisor(ccp_board *b);

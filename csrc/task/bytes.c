@@ -4,7 +4,6 @@
 #include "task/bytes.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "os/codes.h"
 #include "shared/arena.h"
@@ -63,7 +62,7 @@ int ccp_bytes_add(ccp_bytes *b, const void *from, size_t len) {
   return CCP_OK;
 }
 
-int ccp_bytes_set(ccp_bytes *b, const void *from, size_t len) {
+int ccp_bytes_set_slow(ccp_bytes *b, const void *from, size_t len) {
   ccp_bytes_free(b);
   return ccp_bytes_add(b, from, len);
 }

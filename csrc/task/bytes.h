@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { CCP_TASK_BYTES = 40 }; /* bodies and replies up to this need no malloc */
 
@@ -22,7 +23,15 @@ void ccp_bytes_init(ccp_bytes *b);
 void ccp_bytes_free(ccp_bytes *b);
 /* Copies 'len' bytes in; what it held is freed. CCP_OK or CCP_E_NOMEM (then it
 ** is empty). */
-int ccp_bytes_set(ccp_bytes *b, const void *from, size_t len);
+int ccp_bytes_set_slow(ccp_bytes *b, const void *from, size_t len);
+static inline int ccp_bytes_set(ccp_bytes *b, const void *from, size_t len) {
+  if (b->cap || len > CCP_TASK_BYTES)
+    return ccp_bytes_set_slow(b, from, len);
+  b->len = len;
+  if (len)
+    memcpy(b->at.local, from, len);
+  return 0;
+}
 /* Takes an arena block over. */
 void ccp_bytes_adopt(ccp_bytes *b, void *block, size_t len);
 /* Adds 'len' bytes. CCP_OK or CCP_E_NOMEM (unchanged). Not for blocks. */

@@ -63,11 +63,16 @@ ccp_task *ccp_store_take(ccp_store *s) {
   return t;
 }
 
+/* Only what a single call changes is put back. */
 void ccp_store_give(ccp_store *s, ccp_task *t) {
-  uint32_t id = t->id;
-  ccp_task_fini(t);
-  ccp_task_init(t);
-  t->id = id;
+  if (t->body.cap)
+    ccp_bytes_free(&t->body);
+  t->body.len = 0;
+  t->done = 0;
+  t->fd = -1;
+  t->slot = -1;
+  t->state = CCP_T_NEW;
+  t->final = 0;
   t->next = s->free;
   s->free = t;
 }

@@ -14,7 +14,8 @@
 
 enum {
   SEARCH_NS = 12000, /* about what a wake-up costs */
-  LOOKS_PER_CLOCK = 32
+  LOOKS_PER_CLOCK = 32,
+  PACE_EVERY = 64 /* items */
 };
 
 void ccp_loop_init(ccp_loop *l, ccp_board *b, uint32_t me) {
@@ -61,9 +62,25 @@ static void open_call(ccp_loop *l) {
   }
 }
 
+/* Tells the board how long the items since the last time took. */
+static void take_pace(ccp_loop *l) {
+  uint32_t n = l->tasks - l->paced;
+  int64_t now = ccp_clock_now_ns(), each;
+  if (n == 0)
+    return;
+  each = (now - l->paced_ns) / n;
+  atomic_store_explicit(&l->board->pace_ns,
+                        each < UINT32_MAX ? (uint32_t)each : UINT32_MAX,
+                        memory_order_relaxed);
+  l->paced = l->tasks;
+  l->paced_ns = now;
+}
+
 static const ccp_item *begin(ccp_loop *l) {
   /* the parent shows it; nobody decides on it */
   atomic_store_explicit(&mine(l)->tasks, ++l->tasks, memory_order_relaxed);
+  if (l->tasks - l->paced >= PACE_EVERY)
+    take_pace(l);
   CCP_FAULT("run");
   return &l->item;
 }
@@ -109,28 +126,37 @@ static int ending(const ccp_loop *l) {
          atomic_load_explicit(&l->board->closing, memory_order_seq_cst);
 }
 
-/* True once there may be work; false: searched long enough. */
+/* True once there may be work; false: searched long enough. While the owner is
+** away, nobody waits for the next reply: then the tail is looked at less often,
+** which lets calls gather and leaves its cache line to the owner. */
 static int search(ccp_loop *l) {
-  int64_t until;
+  const ccp_board *b = l->board;
+  const ccp_bell *owner = atomic_load_explicit(&b->owner, memory_order_acquire);
+  int64_t until = ccp_clock_now_ns() + SEARCH_NS;
   int found = 0;
   if (!ccp_board_search_enter(l->board, l->me))
     return 0;
-  until = ccp_clock_now_ns() + SEARCH_NS;
-  do
+  do {
     for (int i = 0; i < LOOKS_PER_CLOCK && !found; i++) {
       ccp_clock_pause();
-      found = ccp_board_any(l->board);
+      if (atomic_load_explicit(&owner->state, memory_order_relaxed) != CCP_AWAY)
+        found = ccp_board_any(b);
     }
-  while (!found && ccp_clock_now_ns() < until);
+    found = found || ccp_board_any(b);
+    l->paced_ns = ccp_clock_now_ns();
+  } while (!found && l->paced_ns < until);
+  l->paced = l->tasks;
   ccp_board_search_leave(l->board, l->me);
   return found;
 }
 
 static void wait_for_call(ccp_loop *l) {
+  take_pace(l);
   if (!search(l)) {
     ask_for_share(l);
     CCP_FAULT("sleep");
-    ccp_board_sleep(l->board, l->me, CCP_NEVER);
+    ccp_board_sleep(l->board, l->me);
+    l->paced_ns = ccp_clock_now_ns();
   }
 }
 

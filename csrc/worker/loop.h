@@ -25,6 +25,8 @@ typedef struct ccp_loop {
   uint32_t me;
   int in_chunk;
   uint32_t tasks;
+  uint32_t paced;    /* items begun when the pace was last taken */
+  int64_t paced_ns;  /* and when that was */
   ccp_claim claim;
   ccp_item item;
   const unsigned char *rest, *end; /* of the chunk's body */

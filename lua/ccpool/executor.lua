@@ -59,7 +59,9 @@ local function construct(class, who, kind, given)
   if kind == "thread" then preload = preloads() end
   local handle = core.new(kind, name, n, GRACE, preload, opts.initializer,
     table.unpack(initargs, 1, initargs.n or #initargs))
-  return setmetatable({ handle, kind = kind, name = name, max_workers = n }, class)
+  -- submit stands in the object too: it is what is looked up most
+  return setmetatable({ handle, kind = kind, name = name, max_workers = n,
+    submit = core.submit }, class)
 end
 
 --- Queues `fn(...)`.

@@ -92,6 +92,26 @@ describe("scan on executors", function()
   end
 end)
 
+describe("scan of many ports", function()
+  for _, backend_name in ipairs(support.BACKENDS) do
+    for _, engine_name in ipairs({ "poll", "connect" }) do
+      it(("answers for every port once: %s, %s"):format(backend_name, engine_name), function()
+        local block = { first = 1, last = 10000 }
+        local found = scan_block(backend_name, engine_name, "127.0.0.1", block, 16)
+        local is_seen, count = {}, 0
+        for _, state_ports in pairs(found) do
+          for _, port in ipairs(state_ports) do
+            assert.is_nil(is_seen[port], port)
+            is_seen[port] = true
+            count = count + 1
+          end
+        end
+        assert.are.equal(10000, count)
+      end)
+    end
+  end
+end)
+
 describe("scan engines", function()
   it("tell open, closed and filtered apart, in the order of the ports", function()
     local block = support.port_block("127.0.0.1", 21001, 6)

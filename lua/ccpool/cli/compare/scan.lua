@@ -66,7 +66,7 @@ end
 
 -- Returns the open ports of a list, ascending.
 function Scan:_open_ports(executor, workers, list)
-  local open = {}
+  local open, answered = {}, 0
   local plan = {
     targets = { self.target },
     ports = list,
@@ -78,6 +78,7 @@ function Scan:_open_ports(executor, workers, list)
     concurrency = self.concurrency,
   }
   sweep.run(executor, plan, function(_, first, outcomes)
+    answered = answered + #outcomes
     for i, outcome in ipairs(outcomes) do
       if states.of(outcome) == "open" then
         open[#open + 1] = list[first + i - 1]
@@ -86,6 +87,9 @@ function Scan:_open_ports(executor, workers, list)
   end, function(_, _, _, err)
     error(err, 0)
   end)
+  if answered ~= #list then
+    error({ failure = ("only %d of %d ports were answered for"):format(answered, #list) }, 0)
+  end
   table.sort(open)
   return open
 end

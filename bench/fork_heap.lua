@@ -1,0 +1,92 @@
+-- Processes of a program with a heap of 500 MB: from the constructor to the first result,
+-- the same by hand (fork and a pipe), and how much memory the workers have made their own
+-- after work that leaves garbage.
+
+package.path = (arg[0]:match("^(.*/)") or "./") .. "?.lua;" .. package.path
+local support = require "support"
+
+local MB = 1024 * 1024
+local HEAP = 500 * MB
+local STRING_BYTES = 1000
+local NEXT_CYCLE = 104 -- per cent of the heap
+local WORK_TASKS, WORK_TABLES = 100, 20000 -- about 1.4 MB of garbage a task
+local MS = 1e3
+
+local now = support.now
+
+-- Half of it strings, half of it small tables. The collector rests while it grows; then it
+-- is left as in a program that runs: its next cycle, which would write to every object, is
+-- due after another 4 % of the heap, more than is allocated here but less than the workers'
+-- garbage.
+local function build_heap()
+  local heap, pad = {}, ("x"):rep(STRING_BYTES)
+  local base = collectgarbage("count")
+  local function used() return (collectgarbage("count") - base) * 1024 end
+  collectgarbage("stop")
+  repeat
+    for _ = 1, 1000 do heap[#heap + 1] = #heap .. pad end
+  until used() >= HEAP / 2
+  repeat
+    for _ = 1, 1000 do
+      heap[#heap + 1] = { 1, 2, 3, 4, 5, 6, 7, 8 }
+    end
+  until used() >= HEAP
+  collectgarbage("restart")
+  local pause = collectgarbage("setpause", NEXT_CYCLE)
+  collectgarbage()
+  collectgarbage("setpause", pause)
+  return heap
+end
+
+local function first() return "first" end
+
+local function litter(n)
+  local last
+  for i = 1, n do last = { i } end
+  return last[1]
+end
+
+local function work(ex)
+  local futures = {}
+  for i = 1, WORK_TASKS do futures[i] = ex:submit(litter, WORK_TABLES) end
+  for _, future in ipairs(futures) do
+    support.expect(future:result(), WORK_TABLES, "result of a task")
+  end
+end
+
+local function with_ccpool()
+  local before = support.family_memory()
+  local started = now()
+  local ex <close> = support.construct("processes")
+  local constructed = now()
+  local result = ex:submit(first):result()
+  local ended = now()
+  support.expect(result, "first", "first result")
+  work(ex)
+  support.report("processes", "first_result_ms", (ended - started) * MS)
+  support.report("processes", "construct_ms", (constructed - started) * MS)
+  support.report("processes", "unshared_MB", (support.family_memory() - before) / MB)
+end
+
+local function by_hand()
+  local unistd, wait = require "posix.unistd", require "posix.sys.wait"
+  local started = now()
+  local from, to = assert(unistd.pipe())
+  local pid = assert(unistd.fork())
+  if pid == 0 then
+    collectgarbage("stop")
+    unistd.write(to, "x")
+    unistd._exit(0)
+  end
+  local byte = unistd.read(from, 1)
+  local ended = now()
+  wait.wait(pid)
+  support.expect(byte, "x", "byte of the child")
+  support.report("by_hand", "first_result_ms", (ended - started) * MS)
+end
+
+support.main({ "processes", "by_hand" }, function(kind)
+  local heap = build_heap()
+  if kind == "by_hand" then by_hand() else with_ccpool() end
+  support.expect(#heap[1], STRING_BYTES + 1, "length of a string of the heap")
+end)

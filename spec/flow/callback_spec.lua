@@ -1,0 +1,246 @@
+local ccpool = require "ccpool"
+local pools = require "spec.support.pools"
+
+local misuse = pools.misuse
+
+describe("add_done_callback", function()
+  local reporter
+
+  before_each(function() reporter = ccpool.on_callback_error end)
+  after_each(function() ccpool.on_callback_error = reporter end)
+
+  for kind, make in pools.concurrent() do
+    describe("(" .. kind .. ")", function()
+      it("calls back with the future, which is done then", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local seen = {}
+        futures[1]:add_done_callback(function(...)
+          seen = table.pack(...)
+          seen.state = (...):state()
+          seen.value = (...):result()
+        end)
+        assert.is_nil(seen.state)
+        gate:open()
+        futures[1]:result()
+        assert.equal(1, seen.n)
+        assert.equal(futures[1], seen[1])
+        assert.equal("finished", seen.state)
+        assert.equal(1, seen.value)
+      end)
+
+      it("calls back in the order of adding, exactly once", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local order = {}
+        for i = 1, 5 do
+          futures[1]:add_done_callback(function() order[#order + 1] = i end)
+        end
+        gate:open()
+        futures[1]:result()
+        assert.same({ 1, 2, 3, 4, 5 }, order)
+        for _ = 1, 3 do ccpool.poll(0) end
+        futures[1]:result()
+        assert.same({ 1, 2, 3, 4, 5 }, order)
+      end)
+
+      it("calls each time that the same function was added", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local n = 0
+        local function count() n = n + 1 end
+        futures[1]:add_done_callback(count)
+        futures[1]:add_done_callback(count)
+        gate:open()
+        futures[1]:result()
+        assert.equal(2, n)
+      end)
+
+      it("calls back for failures and cancellations too", function()
+        local ex <close> = make(1)
+        local gate <close> = pools.occupy(ex)
+        local failed, dropped = ex:submit(error, "no"), ex:submit(math.sqrt, 1)
+        local states = {}
+        failed:add_done_callback(function(f) states[1] = (f:exception()) end)
+        dropped:add_done_callback(function(f) states[2] = f:state() end)
+        assert.is_true(dropped:cancel())
+        ccpool.poll(0)
+        assert.equal("cancelled", states[2])
+        gate:open()
+        failed:exception()
+        assert.equal("no", states[1])
+      end)
+
+      it("runs callbacks inside any blocking call, of whatever else", function()
+        local ex <close> = make(1)
+        local other <close> = ccpool.ThreadPoolExecutor(1)
+        local waits = {
+          result = function() other:submit(math.sqrt, 1):result() end,
+          wait = function() ccpool.wait{ other:submit(math.sqrt, 1) } end,
+          map = function() other:map(math.sqrt, { 1, 2 }):collect() end,
+          warmup = function() other:warmup() end,
+          poll = function() ccpool.poll() end,
+        }
+        for name, wait in pairs(waits) do
+          local gate <close>, futures = pools.occupy(ex)
+          local called
+          futures[1]:add_done_callback(function() called = true end)
+          gate:open()
+          for _ = 1, 10000 do
+            if called then break end
+            wait()
+          end
+          assert.is_true(called, name)
+        end
+      end)
+
+      it("runs callbacks when the executor is shut down", function()
+        local called
+        do
+          local ex <close> = make(1)
+          local gate <close>, futures = pools.occupy(ex)
+          futures[1]:add_done_callback(function(f) called = f:result() end)
+          gate:open()
+        end
+        assert.equal(1, called)
+      end)
+
+      it("takes callbacks inside callbacks, on the same future and on others", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local last = ex:submit("spec.support.fifo.pass", gate.path)
+        local order = {}
+        local function note(text) return function() order[#order + 1] = text end end
+        futures[1]:add_done_callback(function(f)
+          order[#order + 1] = "outer"
+          f:add_done_callback(note "inner")
+          last:add_done_callback(note "other")
+        end)
+        futures[1]:add_done_callback(note "second")
+        gate:open()
+        last:result()
+        assert.equal("outer", order[1])
+        table.sort(order)
+        assert.same({ "inner", "other", "outer", "second" }, order)
+      end)
+
+      it("lets callbacks submit and wait", function()
+        local ex <close> = make(2)
+        local gate <close>, futures = pools.occupy(ex)
+        local got
+        futures[1]:add_done_callback(function(f)
+          got = ex:submit(math.sqrt, f:result() * 16):result()
+        end)
+        gate:open()
+        futures[1]:result()
+        assert.equal(4.0, got)
+      end)
+
+      it("keeps a future with a callback alive", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local got
+        ex:submit(string.rep, "x", 50):add_done_callback(function(f) got = #f:result() end)
+        collectgarbage()
+        collectgarbage()
+        gate:open()
+        futures[1]:result()
+        while not got do ccpool.poll(10) end
+        assert.equal(50, got)
+      end)
+
+      it("reports an error in a callback, and skips nothing", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local reports, called = {}, 0
+        ccpool.on_callback_error = function(...) reports[#reports + 1] = table.pack(...) end
+        local function fine() called = called + 1 end
+        futures[1]:add_done_callback(fine)
+        futures[1]:add_done_callback(function() error("oh", 0) end)
+        futures[1]:add_done_callback(function() error({ code = 7 }) end)
+        futures[1]:add_done_callback(fine)
+        gate:open()
+        assert.equal(1, futures[1]:result())
+        assert.equal(2, called)
+        assert.equal(2, #reports)
+        assert.equal("oh", reports[1][1])
+        assert.equal(futures[1], reports[1][2])
+        assert.equal(7, reports[2][1].code)
+      end)
+
+      it("survives an error in the reporter", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local called
+        ccpool.on_callback_error = function() error("and again") end
+        futures[1]:add_done_callback(function() error("oh") end)
+        futures[1]:add_done_callback(function() called = true end)
+        gate:open()
+        assert.equal(1, futures[1]:result())
+        assert.is_true(called)
+      end)
+
+      it("takes a callable object", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local got
+        futures[1]:add_done_callback(setmetatable({}, { __call = function(_, f) got = f end }))
+        gate:open()
+        futures[1]:result()
+        assert.equal(futures[1], got)
+      end)
+    end)
+  end
+
+  for kind, make in pools.all() do
+    describe("(" .. kind .. ")", function()
+      it("calls back at once if the future is done", function()
+        local ex <close> = make(1)
+        local f = ex:submit(math.sqrt, 16)
+        f:result()
+        local order = {}
+        f:add_done_callback(function(g) order[#order + 1] = g:result() end)
+        order[#order + 1] = "after"
+        assert.same({ 4.0, "after" }, order)
+      end)
+
+      it("reports an error of a callback that it calls at once", function()
+        local ex <close> = make(1)
+        local f = ex:submit(math.sqrt, 16)
+        f:result()
+        local got
+        ccpool.on_callback_error = function(err) got = err end
+        f:add_done_callback(function() error("oh", 0) end)
+        assert.equal("oh", got)
+      end)
+
+      it("refuses what cannot be called, at the caller's level", function()
+        local ex <close> = make(1)
+        local f = ex:submit(math.sqrt, 16)
+        for _, bad in ipairs{ 1, "f", {}, true } do
+          misuse(function() f:add_done_callback(bad) end, "#1 to 'add_done_callback'", "function")
+        end
+        misuse(function() f:add_done_callback() end, "#1 to 'add_done_callback'")
+      end)
+    end)
+  end
+
+  it("writes to stderr by default", function()
+    local path = os.tmpname()
+    local script = [[
+      local ccpool = require "ccpool"
+      local ex <close> = ccpool.ThreadPoolExecutor(1)
+      local f = ex:submit(math.sqrt, 16)
+      f:add_done_callback(function() error("crumbs", 0) end)
+      print(f:result())]]
+    local file = assert(io.open(path, "w"))
+    file:write(script)
+    file:close()
+    local pipe = assert(io.popen(("%s %s 2>&1 >/dev/null"):format(pools.lua(), path)))
+    local err = pipe:read("a")
+    pipe:close()
+    os.remove(path)
+    assert.matches("crumbs", err, 1, true)
+    assert.matches("ccpool.Future", err, 1, true)
+  end)
+end)
