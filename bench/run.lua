@@ -6,6 +6,7 @@ local folder = arg[0]:match("^(.*/)") or "./"
 package.path = folder .. "?.lua;" .. package.path
 
 local contenders = require "runner.contenders"
+local machine = require "runner.machine"
 local rows = require "runner.rows"
 local tables = require "runner.tables"
 
@@ -80,29 +81,18 @@ local function measure(row, options)
   return samples, failures
 end
 
-local function first_line(command)
-  local pipe = io.popen(command .. " 2>/dev/null")
-  local line = pipe and pipe:read("l") or ""
-  if pipe then pipe:close() end
-  return line or ""
-end
-
-local function show_machine()
-  local load = io.open("/proc/loadavg")
-  local busy = load and load:read("n") or 0
-  if load then load:close() end
-  local cores = tonumber(first_line("nproc")) or 1
-  progress("%d cores, load %.1f; Python: %s; Go: %s", cores, busy,
-    contenders.python and first_line("python3 --version") or "none",
-    contenders.go and first_line(contenders.go .. " version") or "none")
-  if busy > cores / 4 then progress("others use this machine: expect lower figures") end
+-- Says after a row or a run how far it can be trusted.
+local function others_text(others)
+  return others and ("; others used %.0f %% of the processors"):format(others) or ""
 end
 
 local function run(options)
   local lines, missed, failures = { tables.HEADING }, 0, 0
+  local others_in_run = machine.watch_others()
   for _, row in ipairs(options.rows) do
-    progress("%s ...", row.name)
+    local others_in_row = machine.watch_others()
     local samples, failed = measure(row, options)
+    progress("%s%s", row.name, others_text(others_in_row()))
     failures = failures + failed
     for _, figure in ipairs(row.figures) do
       local cells, met = tables.cells(figure, samples)
@@ -111,7 +101,8 @@ local function run(options)
     end
   end
   io.write(tables.format(lines, options.markdown))
-  progress("%d goals missed, %d benches failed", missed, failures)
+  progress("%d goals missed, %d benches failed%s", missed, failures,
+    others_text(others_in_run()))
   return failures == 0 and (missed == 0 or not options.strict)
 end
 
@@ -122,6 +113,6 @@ elseif options.list then
   for _, row in ipairs(rows) do print(row.name) end
 else
   contenders.prepare(folder, options)
-  show_machine()
+  progress("%s", machine.describe(contenders.python, contenders.go))
   os.exit(run(options))
 end

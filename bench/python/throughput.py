@@ -4,7 +4,7 @@ import sys
 
 import support
 
-TASKS = {"threads": 30000, "processes": 8000}
+TASKS = {"threads": 20000, "processes": 6000}
 
 
 def square(i):

@@ -23,8 +23,7 @@ local function number(value)
   if not value then return NONE end
   local magnitude = math.abs(value)
   if magnitude >= 1000 then
-    local digits = ("%.0f"):format(value)
-    return (digits:reverse():gsub("(%d%d%d)(%f[%d])", "%1 %2"):reverse())
+    return ("%.0f"):format(value)
   end
   return ("%." .. (magnitude >= 100 and 0 or magnitude >= 10 and 1 or magnitude >= 1 and 2 or 3)
     .. "f"):format(value)
@@ -33,9 +32,10 @@ end
 local function goal_text(goals)
   local texts = {}
   for i, goal in ipairs(goals) do
-    local bound = goal.of and NAMES[goal.of] or number(goal.bound):gsub("%.?0+$", "", 1)
-    if not goal.of then bound = ("%g"):format(goal.bound) end
-    if goal.of and goal.bound ~= 1 then bound = ("%g × %s"):format(goal.bound, bound) end
+    local bound = ("%g"):format(goal.bound)
+    if goal.of then
+      bound = goal.bound == 1 and NAMES[goal.of] or bound .. " × " .. NAMES[goal.of]
+    end
     texts[i] = OPS[goal.op].text .. " " .. bound
   end
   return #texts > 0 and table.concat(texts, ", ") or NONE

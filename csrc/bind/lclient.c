@@ -41,13 +41,29 @@ static int all_closed(const ccp_client *c) {
   return 1;
 }
 
-/* No Lua here: the supervisors do the work, this only waits for them. */
+static int stirs(const ccp_client *c) {
+  for (const ccp_handle *h = c->handles; h; h = h->next)
+    if (ccp_pool_stirs(h->pool))
+      return 1;
+  return 0;
+}
+
+/* No Lua here: futures are not delivered any more. */
 static void wait_closed(ccp_client *c) {
+  ccp_task *next;
   shutdown_all(c);
   while (!all_closed(c)) {
     uint32_t word = atomic_load(&c->bell->word);
+    for (ccp_handle *h = c->handles; h; h = h->next) {
+      ccp_pool_drain(h->pool);
+      for (ccp_task *t = ccp_pool_take(h->pool); t; t = next) {
+        next = t->taken;
+        if (t->is_chunk)
+          ccp_map_deliver(ccp_chunk_of(t));
+      }
+    }
     atomic_store_explicit(&c->bell->state, CCP_ASLEEP, memory_order_seq_cst);
-    if (!all_closed(c))
+    if (!all_closed(c) && !stirs(c))
       (void)ccp_futex_wait(&c->bell->word, word,
                            ccp_clock_now_ns() + SLICE_NS);
     atomic_store_explicit(&c->bell->state, CCP_AWAY, memory_order_seq_cst);
@@ -147,12 +163,38 @@ static int new_table_ref(lua_State *L) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static void *take_block(void *ud, size_t len, size_t *room) {
+  (void)ud;
+  return ccp_arena_alloc(len, room);
+}
+
+static void give_block(void *ud, void *block) {
+  (void)ud;
+  ccp_arena_free(block);
+}
+
+const ccp_buf_blocks ccp_body_blocks = {CCP_ANNEX_BYTES, NULL, take_block,
+                                        give_block};
+
+int ccp_body_from(ccp_bytes *body, ccp_buf *out) {
+  size_t len = out->len;
+  void *block;
+  if (len <= CCP_ANNEX_BYTES)
+    return ccp_bytes_set(body, out->data, len);
+  block = ccp_buf_detach(out);
+  if (!block)
+    return CCP_E_NOMEM;
+  ccp_bytes_adopt(body, block, len);
+  return CCP_OK;
+}
+
 static ccp_client *make(lua_State *L) {
   ccp_client *c = lua_newuserdatauv(L, sizeof *c, 0);
   *c = (ccp_client){0};
   c->epoch = ccp_process_epoch();
   ccp_store_init(&c->store);
   ccp_buf_init(&c->out);
+  c->out.blocks = &ccp_body_blocks;
   c->in_flight = c->callbacks = LUA_NOREF;
   c->callback_first = 1;
   lua_createtable(L, 0, 1);
@@ -250,13 +292,6 @@ void ccp_client_sweep(lua_State *L, ccp_client *c) {
     } else
       at = &h->next;
   }
-}
-
-static int stirs(const ccp_client *c) {
-  for (const ccp_handle *h = c->handles; h; h = h->next)
-    if (ccp_pool_stirs(h->pool))
-      return 1;
-  return 0;
 }
 
 /* ------------------------------------------------------------ waiting */

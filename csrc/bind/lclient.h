@@ -86,6 +86,11 @@ void ccp_map_deliver(ccp_chunk *chunk);
 /* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/
 int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
 
+/* Encoded bodies too large for a slot's annex grow in arena blocks. */
+extern const ccp_buf_blocks ccp_body_blocks;
+/* Moves what was encoded into a task's body. CCP_OK, CCP_E_NOMEM. */
+int ccp_body_from(ccp_bytes *body, ccp_buf *out);
+
 /* The deadline that argument 'arg' (seconds, nil for ever) means. Raises an
 ** argument error. */
 int64_t ccp_check_timeout(lua_State *L, int arg);

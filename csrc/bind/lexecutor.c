@@ -75,19 +75,6 @@ int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code) {
 #define FUTURE_CLASS lua_upvalueindex(1)
 #define IN_FLIGHT lua_upvalueindex(2)
 
-/* Moves the encoded call into the task. */
-static int fill_body(ccp_task *t, const void *bytes, size_t len) {
-  void *block;
-  if (len <= CCP_ANNEX_BYTES)
-    return ccp_bytes_set(&t->body, bytes, len);
-  block = ccp_arena_alloc(len, NULL);
-  if (!block)
-    return CCP_E_NOMEM;
-  memcpy(block, bytes, len);
-  ccp_bytes_adopt(&t->body, block, len);
-  return CCP_OK;
-}
-
 /* The task stays the client's spare until nothing can raise any more. */
 static ccp_task *spare_task(lua_State *L, ccp_client *c) {
   if (!c->spare)
@@ -97,7 +84,8 @@ static ccp_task *spare_task(lua_State *L, ccp_client *c) {
   return c->spare;
 }
 
-static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *bytes,
+/* quick: the call's bytes; NULL: they are in the client's buffer. */
+static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
                           size_t len) {
   ccp_client *c = ex->client;
   ccp_task *t = spare_task(L, c);
@@ -105,7 +93,8 @@ static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *bytes,
   t->owner = ccp_future_new(L, FUTURE_CLASS, ex->handle, t);
   lua_pushvalue(L, -1);
   lua_rawseti(L, IN_FLIGHT, t->id); /* the last that may raise */
-  rc = fill_body(t, bytes, len);
+  rc = quick ? ccp_bytes_set(&t->body, quick, len)
+             : ccp_body_from(&t->body, &c->out);
   if (rc == CCP_OK)
     rc = ccp_pool_submit(ex->handle->pool, t);
   if (rc != CCP_OK) {
@@ -209,7 +198,7 @@ static int core_submit(lua_State *L) {
     return submit_inline(L, ex);
   if (lua_topointer(L, 2) != ex->quick_fn)
     remember(L, ex, n + 1);
-  return submit_to_pool(L, ex, ex->client->out.data, ex->client->out.len);
+  return submit_to_pool(L, ex, NULL, 0);
 }
 
 /* ------------------------------------------------------------ making */

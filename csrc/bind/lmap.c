@@ -258,22 +258,12 @@ static uint64_t room(const map *m, uint32_t size) {
   return most - ahead < size ? most - ahead : size;
 }
 
-static int fill_body(ccp_chunk *c, const map *m) {
-  void *block;
-  if (m->body_good <= CCP_ANNEX_BYTES)
-    return ccp_bytes_set(&c->task.body, m->body.data, m->body_good);
-  block = ccp_arena_alloc(m->body_good, NULL);
-  if (!block)
-    return CCP_E_NOMEM;
-  memcpy(block, m->body.data, m->body_good);
-  ccp_bytes_adopt(&c->task.body, block, m->body_good);
-  return CCP_OK;
-}
-
 static void submit(lua_State *L, map *m) {
   uint64_t first = m->pulled - m->body_items + 1;
   ccp_chunk *c = ccp_chunk_new(m, first, m->body_items);
-  int rc = c ? fill_body(c, m) : CCP_E_NOMEM;
+  int rc;
+  m->body.len = m->body_good; /* without an item that failed */
+  rc = c ? ccp_body_from(&c->task.body, &m->body) : CCP_E_NOMEM;
   if (rc == CCP_OK && m->handle)
     rc = ccp_pool_submit(m->handle->pool, &c->task);
   if (rc != CCP_OK) {
@@ -554,6 +544,7 @@ static map *push_map(lua_State *L, ccp_executor *ex) {
   m->n = -1;
   ccp_buf_init(&m->fn);
   ccp_buf_init(&m->body);
+  m->body.blocks = &ccp_body_blocks;
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, SOURCE);
   lua_pushvalue(L, 1);

@@ -21,7 +21,31 @@ static size_t grown(size_t cap, size_t need) {
   return want < CAP_MIN ? CAP_MIN : want;
 }
 
+static void release(ccp_buf *b) {
+  if (b->is_block)
+    b->blocks->give(b->blocks->ud, b->data);
+  else
+    free(b->data);
+}
+
+static int move_to_block(ccp_buf *b, size_t cap) {
+  size_t room;
+  unsigned char *data = b->blocks->take(b->blocks->ud, cap, &room);
+  if (data == NULL)
+    return CCP_E_NOMEM;
+  if (b->len > 0)
+    memcpy(data, b->data, b->len);
+  release(b);
+  b->data = data;
+  b->cap = room;
+  b->is_block = 1;
+  return CCP_OK;
+}
+
+/* A buffer that lies in a block never goes back to malloc. */
 static int resize(ccp_buf *b, size_t cap) {
+  if (b->blocks != NULL && (b->is_block || cap > b->blocks->from))
+    return move_to_block(b, cap);
   unsigned char *data = realloc(b->data, cap);
   if (data == NULL)
     return CCP_E_NOMEM;
@@ -34,11 +58,28 @@ void ccp_buf_init(ccp_buf *b) {
   b->data = NULL;
   b->len = 0;
   b->cap = 0;
+  b->blocks = NULL;
+  b->is_block = 0;
+}
+
+/* Empty, but it still gets large memory from where it did. */
+static void forget(ccp_buf *b) {
+  b->data = NULL;
+  b->len = b->cap = 0;
+  b->is_block = 0;
 }
 
 void ccp_buf_fini(ccp_buf *b) {
-  free(b->data);
-  ccp_buf_init(b);
+  release(b);
+  forget(b);
+}
+
+void *ccp_buf_detach(ccp_buf *b) {
+  void *block = b->data;
+  if (!b->is_block)
+    return NULL;
+  forget(b);
+  return block;
 }
 
 int ccp_buf_reserve(ccp_buf *b, size_t extra) {
@@ -71,8 +112,8 @@ void ccp_buf_trim(ccp_buf *b, size_t keep) {
     keep = b->len;
   if (b->cap <= keep)
     return;
-  if (keep == 0)
+  if (keep == 0 || (b->is_block && b->len == 0))
     ccp_buf_fini(b);
-  else
+  else if (!b->is_block)
     (void)resize(b, keep);
 }

@@ -62,8 +62,8 @@ int ccp_encode_call_in(lua_State *L, ccp_ctx *ctx, int first, int n,
 /* Decodes the message at p: pushes its values and returns how many; *used is
 ** how many bytes it took. MUST run in protected mode: raises a Lua error
 ** ("malformed message: ..." for bytes no encoder wrote, or what require or
-** `load` raised). The stack must have 8 free slots. May run user code: modules'
-*chunks, registered `load`s. */
+** `load` raised). The stack must have 8 free slots. May run
+** user code: the chunks of modules, registered `load`s. */
 int ccp_decode(lua_State *L, const void *p, size_t len, size_t *used,
                const ccp_funcs *fs);
 int ccp_decode_in(lua_State *L, ccp_ctx *ctx, const void *p, size_t len,

@@ -33,10 +33,8 @@ _Noreturn void ccp_dec_bad(ccp_dec *d, const char *why) {
   __builtin_unreachable();
 }
 
-uint64_t ccp_dec_varint(ccp_dec *d) {
+uint64_t ccp_dec_long_varint(ccp_dec *d) {
   uint64_t v;
-  if (d->p < d->end && *d->p < 0x80)
-    return *d->p++;
   const unsigned char *p = ccp_wire_unvarint(d->p, d->end, &v);
   if (p == NULL)
     ccp_dec_bad(d, "truncated");

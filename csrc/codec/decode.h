@@ -89,7 +89,12 @@ static inline const unsigned char *ccp_dec_bytes(ccp_dec *d, uint64_t n) {
   d->p += n;
   return p;
 }
-uint64_t ccp_dec_varint(ccp_dec *d);
+uint64_t ccp_dec_long_varint(ccp_dec *d);
+static inline uint64_t ccp_dec_varint(ccp_dec *d) {
+  if (d->p < d->end && *d->p < 0x80)
+    return *d->p++;
+  return ccp_dec_long_varint(d);
+}
 
 /* Reads a value: pushes it, or opens it as a frame, its container pushed. */
 int ccp_dec_value(ccp_dec *d);

@@ -33,6 +33,7 @@ typedef struct vm {
   ccp_self *self; /* borrowed */
   ccp_loop loop;
   ccp_caller caller;
+  ccp_buf_blocks blocks;
   int in_item;
 } vm;
 
@@ -191,23 +192,31 @@ static int prepare(lua_State *L) {
 
 /* Large replies are encoded right into an arena block, which the record names
 ** while it is in this worker's hands. */
+static void *take_block(void *ud, size_t len, size_t *room) {
+  vm *v = ud;
+  void *block = ccp_arena_alloc(len, room);
+  atomic_store(&v->loop.board->records[v->loop.me].block, block);
+  return block;
+}
+
+static void give_block(void *ud, void *block) {
+  vm *v = ud;
+  void *mine = block;
+  (void)atomic_compare_exchange_strong(
+      &v->loop.board->records[v->loop.me].block, &mine, NULL);
+  ccp_arena_free(block);
+}
+
 static void send(vm *v, int status) {
   ccp_buf *out = &v->caller.out;
+  size_t len = out->len;
   void *block = NULL;
   /* what the task printed is out before its result is */
   if (v->self->plan->is_process && __fpending(stdout) > 0)
     (void)fflush(stdout);
-  if (out->len > CCP_REPLY_BYTES) {
-    block = ccp_arena_alloc(out->len, NULL);
-    if (!block) {
-      static const char text[] = "the arena is full";
-      ccp_loop_reply(&v->loop, CCP_R_MEMORY, text, sizeof text - 1, NULL);
-      return;
-    }
-    atomic_store(&v->loop.board->records[v->loop.me].block, block);
-    memcpy(block, out->data, out->len);
-  }
-  ccp_loop_reply(&v->loop, (uint8_t)status, out->data, out->len, block);
+  if (len > CCP_REPLY_BYTES)
+    block = ccp_buf_detach(out);
+  ccp_loop_reply(&v->loop, (uint8_t)status, out->data, len, block);
   if (out->cap > KEEP_BYTES)
     ccp_buf_trim(out, KEEP_BYTES);
 }
@@ -281,6 +290,8 @@ void ccp_vm_main(ccp_self *self, lua_State *inherited) {
   v.self = self;
   ccp_loop_init(&v.loop, plan->board, index);
   ccp_buf_init(&v.caller.out);
+  v.blocks = (ccp_buf_blocks){CCP_REPLY_BYTES, &v, take_block, give_block};
+  v.caller.out.blocks = &v.blocks;
   v.caller.funcs = plan->funcs;
   atomic_store(&r->pid, (int32_t)getpid());
   name_worker(plan, index);

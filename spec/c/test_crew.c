@@ -84,7 +84,7 @@ static void post_all(crew *c) {
 
 static void threads_lose_and_double_nothing(void) {
   crew c;
-  crew_init(&c, 4, 40000 / SLOW, 0);
+  crew_init(&c, 4, 100000 / SLOW, 0);
   c.run = mixed_run;
   c.argument = mixed_argument;
   /* the laps come to the end of their 16 bits meanwhile */
@@ -182,11 +182,11 @@ static void no_call_waits_behind_a_long_one(uint32_t rounds, uint32_t searchers,
 }
 
 static void no_call_waits_behind_a_long_one_in_a_hurry(void) {
-  no_call_waits_behind_a_long_one(10000 / SLOW, 1, 0);
+  no_call_waits_behind_a_long_one(1000 / SLOW, 1, 0);
 }
 
 static void no_call_waits_behind_a_long_one_at_leisure(void) {
-  no_call_waits_behind_a_long_one(600, 0, 3 * MS);
+  no_call_waits_behind_a_long_one(200, 0, 3 * MS);
 }
 
 /* Items 0 to 18 fill the ring, item 19 stays until the gate opens. */

@@ -134,6 +134,7 @@ describe("a task that fails", function()
 
       it("keeps a traceback for errors that are no strings", function()
         local f = ex:submit(fail, { 1 })
+        f:exception()
         assert.matches("stack traceback:", f:traceback(), 1, true)
       end)
 
@@ -141,6 +142,7 @@ describe("a task that fails", function()
         local first = ex:submit(task(function() error("first") end))
         local second = ex:submit(task(function() error("second") end))
         local fine = ex:submit(math.sqrt, 4)
+        ccpool.wait{ first, second, fine }
         assert.matches("first", first:traceback(), 1, true)
         assert.not_matches("second", first:traceback(), 1, true)
         assert.matches("second", second:traceback(), 1, true)

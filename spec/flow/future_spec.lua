@@ -102,12 +102,12 @@ describe("a future", function()
       end)
 
       it("refuses a timeout that is no time, at the caller's level", function()
-        for _, method in ipairs{ "result", "presult", "exception" } do
-          local done = ex:submit(math.sqrt, 16)
-          done:result()
-          for _, bad in ipairs{ 0 / 0, "1", {}, true } do
-            misuse(function() done[method](done, bad) end, "timeout", method)
-          end
+        local f = ex:submit(math.sqrt, 16)
+        f:result()
+        for _, bad in ipairs{ 0 / 0, "1", {}, true } do
+          misuse(function() f:result(bad) end, "#1 to 'result'", "timeout")
+          misuse(function() f:presult(bad) end, "#1 to 'presult'", "timeout")
+          misuse(function() f:exception(bad) end, "#1 to 'exception'", "timeout")
         end
       end)
 
