@@ -5,7 +5,7 @@ import sys
 
 import support
 
-FIRST, NUMBERS, PRIMES = 100000001, 2000, 110
+FIRST, NUMBERS, PRIMES = 100000001, 6000, 340
 
 
 def is_prime(n):

@@ -1,9 +1,9 @@
 --- The rows of docs/performance.md: which bench measures each, and its goals.
 --
--- A figure is named by the kind and the measure that the bench prints. A goal is an
--- operator and a bound: a number, or a factor and "python" or "go", what it is a multiple
--- of, measured in the same run. A row without goals informs. `python` names the kind that Python's bench prints where
--- it is another.
+-- A figure is named by the kind and the measure that the bench prints; one without goals
+-- informs. A goal is an operator and a bound: a number, or a factor and "python" or "go",
+-- what it is a multiple of, measured in the same run. `python` names the kind that Python's
+-- bench prints where it is another.
 
 local function at_least(bound, of) return { op = ">=", bound = bound, of = of } end
 local function at_most(bound, of) return { op = "<=", bound = bound, of = of } end

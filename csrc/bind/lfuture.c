@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "bind/lerror.h"
-#include "codec/wire.h"
+#include "codec/quick.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/fd.h"
@@ -275,31 +275,13 @@ static const void *message(lua_State *L, const future *f, int index,
   return ccp_bytes_at(b);
 }
 
-/* A lone number, boolean or nil, without asking the codec; 0: it is not that. */
-static int push_lone(lua_State *L, const future *f) {
-  const unsigned char *p = f->at.bytes;
-  unsigned tag = p[1];
-  if (f->form != INLINE || f->len < 2 || p[0] != 1)
-    return 0;
-  if (tag >= CCP_T_SMALL)
-    lua_pushinteger(L, (int)tag - CCP_T_SMALL + CCP_SMALL_MIN);
-  else if (tag >= CCP_T_INT8 && tag <= CCP_T_INT64) {
-    size_t n = (size_t)1 << (tag - CCP_T_INT8);
-    if (f->len != n + 2)
-      return 0;
-    lua_pushinteger(L, ccp_wire_signed(p + 2, n));
-  } else
-    return 0;
-  return 1;
-}
-
 /* Pushes the values; what was decoded once is kept, so that a table is the
 ** same table each time. */
 static int push_values(lua_State *L, future *f, int index) {
   size_t len, used;
   int base, n;
   const void *p;
-  if (push_lone(L, f))
+  if (f->form == INLINE && ccp_quick_push(L, f->at.bytes, f->len))
     return 1;
   if (f->form == VALUE) {
     push_outcome(L, f, index);

@@ -14,6 +14,7 @@
 
 #include "bind/lerror.h"
 #include "bind/lserial.h"
+#include "codec/quick.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "shared/arena.h"
@@ -57,8 +58,8 @@ static const char class_key = 0; /* its address: in the registry */
 
 static map *check(lua_State *L, int arg) {
   map *m = lua_touserdata(L, arg);
-  if (!m || lua_type(L, arg) != LUA_TUSERDATA ||
-      lua_rawlen(L, arg) != sizeof *m || m->magic != MAGIC)
+  /* a light userdata has no length */
+  if (!m || lua_rawlen(L, arg) != sizeof *m || m->magic != MAGIC)
     luaL_typeerror(L, arg, "ccpool map iterator");
   return m;
 }
@@ -220,8 +221,8 @@ static int add_item(lua_State *L, map *m) {
   luaL_checkstack(L, 6, NULL);
   rc = ccp_buf_put(&m->body, &len, sizeof len);
   if (rc == CCP_OK)
-    rc = ccp_encode(L, base + 1, n, what, &m->body,
-                    m->handle ? ccp_pool_funcs(m->handle->pool) : NULL);
+    rc = ccp_encode_in(L, m->ex->client->codec, base + 1, n, what, &m->body,
+                       m->handle ? ccp_pool_funcs(m->handle->pool) : NULL);
   if (rc != CCP_OK)
     return raise_item(L, m, base + 1, n, rc);
   len = (uint32_t)(m->body.len - at - sizeof len);
@@ -280,6 +281,30 @@ static void submit(lua_State *L, map *m) {
     ccp_client_take(L, m->ex->client, m->handle);
 }
 
+/* The integers that come next in the array at 2, without asking the codec. */
+static int add_integers(lua_State *L, map *m, uint64_t most) {
+  uint32_t before = m->body_items;
+  while (m->body_items < most && m->body.len < BODY_BYTES) {
+    unsigned char *to = ccp_buf_room(&m->body, 4 + CCP_QUICK_ROOM);
+    int is_integer;
+    uint32_t len;
+    lua_rawgeti(L, 2, (lua_Integer)m->pulled + 1);
+    is_integer = lua_isinteger(L, -1);
+    if (to && is_integer) {
+      len = (uint32_t)ccp_quick_write(to + 4, lua_tointegerx(L, -1, NULL));
+      memcpy(to, &len, sizeof len);
+      m->body.len += sizeof len + len;
+      m->body_items++;
+      m->pulled++;
+    }
+    lua_pop(L, 1);
+    if (!to || !is_integer)
+      break;
+  }
+  m->body_good = m->body.len;
+  return m->body_items > before;
+}
+
 /* Stack: map. Fills the body with the items of one chunk. */
 static int fill_chunk(lua_State *L) {
   map *m = lua_touserdata(L, 1);
@@ -292,12 +317,19 @@ static int fill_chunk(lua_State *L) {
       ccp_buf_put(&m->body, &fn_len, sizeof fn_len) != CCP_OK ||
       ccp_buf_put(&m->body, m->fn.data, m->fn.len) != CCP_OK)
     return ccp_error_raise(L, CCP_E_NOMEM, NULL);
-  while (m->body_items < most && m->body_items < CCP_ITEMS_MOST &&
-         (m->body_items == 0 || m->chunksize || m->body.len < BODY_BYTES))
+  if (most > CCP_ITEMS_MOST)
+    most = CCP_ITEMS_MOST;
+  if (m->n >= 0 && !m->star)
+    lua_getiuservalue(L, 1, SOURCE); /* at 2, for add_integers */
+  while (m->body_items < most &&
+         (m->body_items == 0 || m->chunksize || m->body.len < BODY_BYTES)) {
+    if (m->n >= 0 && !m->star && add_integers(L, m, most))
+      continue;
     if (!add_item(L, m)) {
       m->exhausted = 1;
       break;
     }
+  }
   return 0;
 }
 
@@ -418,7 +450,10 @@ static int give_values(lua_State *L, const map *m, const void *p, size_t len) {
   size_t used;
   if (m->returns_errors)
     lua_pushboolean(L, 1);
-  return ccp_decode(L, p, len, &used, NULL) + 1 + m->returns_errors;
+  if (ccp_quick_push(L, p, len))
+    return 2 + m->returns_errors;
+  return ccp_decode_in(L, m->ex->client->codec, p, len, &used, NULL) + 1 +
+         m->returns_errors;
 }
 
 static int give_error(lua_State *L, const map *m, uint8_t status,
@@ -498,12 +533,12 @@ static int give(lua_State *L, map *m, ccp_chunk *c) {
 static int map_step(lua_State *L) {
   map *m = check(L, 1);
   ccp_chunk *c;
-  lua_settop(L, 1);
   if (m->closed)
     return 0;
   if (m->handle && !ccp_pool_is_ours(m->handle->pool))
     return luaL_error(L, "this iterator belongs to the process that made it");
-  fill(L, m);
+  if (!m->exhausted)
+    fill(L, m);
   c = m->ordered || !m->handle ? next_ordered(L, m) : next_unordered(L, m);
   if (c)
     return give(L, m, c);

@@ -55,6 +55,7 @@ static inline_run *push_run(lua_State *L) {
   inline_run *r = lua_newuserdatauv(L, sizeof *r, 0);
   memset(r, 0, sizeof *r);
   ccp_buf_init(&r->caller.out);
+  r->caller.codec = ccp_codec_of(L);
   if (luaL_newmetatable(L, "ccpool.inline_run")) {
     lua_pushcfunction(L, free_run);
     lua_setfield(L, -2, "__gc");

@@ -182,7 +182,7 @@ static int prepare(lua_State *L) {
     open_thread_state(L, plan);
   seed(L);
   lua_settop(L, 1);
-  ccp_codec_open(L);
+  v->caller.codec = ccp_codec_of(L);
   if (plan->prelude)
     run_prelude(L, plan);
   return 0;

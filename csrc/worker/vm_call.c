@@ -7,8 +7,11 @@
 
 #include <lauxlib.h>
 
+#include "codec/quick.h"
 #include "os/codes.h"
 #include "task/replies.h"
+
+enum { FEW = 8 }; /* values that need no asking for stack */
 
 static const char traceback_key = 0; /* its address: in the registry */
 
@@ -32,7 +35,7 @@ static int has_state(lua_State *L, int fn) {
 static void decode_one(lua_State *L, ccp_caller *c, const unsigned char *p,
                        size_t len) {
   size_t used;
-  if (ccp_decode(L, p, len, &used, c->funcs) != 1)
+  if (ccp_decode_in(L, c->codec, p, len, &used, c->funcs) != 1)
     luaL_error(L, "malformed message: one function expected");
 }
 
@@ -56,7 +59,10 @@ int ccp_caller_run(lua_State *L, ccp_caller *c, const ccp_item *item) {
   if (item->fn)
     push_function(L, c, item);
   base = lua_gettop(L) + (item->fn ? 0 : 1);
-  n = ccp_decode(L, item->args, item->args_len, &used, c->funcs);
+  if (item->fn && ccp_quick_push(L, item->args, item->args_len))
+    n = 1;
+  else
+    n = ccp_decode_in(L, c->codec, item->args, item->args_len, &used, c->funcs);
   if (!item->fn)
     n--; /* the function is the first value */
   if (n < 0)
@@ -64,8 +70,16 @@ int ccp_caller_run(lua_State *L, ccp_caller *c, const ccp_item *item) {
   lua_call(L, n, LUA_MULTRET);
   n = lua_gettop(L) - base + 1;
   ccp_buf_reset(&c->out);
-  luaL_checkstack(L, 4, "too many results");
-  rc = ccp_encode(L, base, n, what, &c->out, NULL);
+  if (n == 1 && lua_isinteger(L, base)) {
+    unsigned char *to = ccp_buf_room(&c->out, CCP_QUICK_ROOM);
+    if (to)
+      c->out.len = ccp_quick_write(to, lua_tointegerx(L, base, NULL));
+    lua_settop(L, base - 1);
+    return to ? CCP_R_VALUES : CCP_R_MEMORY;
+  }
+  if (n > FEW)
+    luaL_checkstack(L, 8, "too many results");
+  rc = ccp_encode_in(L, c->codec, base, n, what, &c->out, NULL);
   if (rc == CCP_E_NOTSENDABLE) {
     const char *path = lua_tostring(L, -1);
     rc = ccp_buf_put(&c->out, path, strlen(path));

@@ -14,6 +14,7 @@
 typedef struct ccp_caller {
   ccp_buf out;                   /* the encoded reply */
   const struct ccp_funcs *funcs; /* where the calls' functions are kept */
+  ccp_ctx *codec;                /* borrowed: of the state */
   int fn;                        /* stack index of a chunk's function, or 0 */
   int fn_fresh;                  /* it must be decoded anew for every item */
 } ccp_caller;

@@ -17,7 +17,7 @@ local function range(n)
   return list
 end
 
---- An iterator over 1, 2, ... (to n), and a function that tells how many were pulled.
+--- An iterator over 1, 2, ... (to n), and another that tells how many were pulled.
 local function counter(n)
   local i = 0
   return function()
@@ -190,7 +190,7 @@ describe("map", function()
         err = pools.fails_with("NotSendableError", ex.map, ex, double, { 1, { deep = co }, 3 })
         assert.matches("item 2", err.path, 1, true)
         assert.matches("deep", err.path, 1, true)
-        assert.equal(0, ex:stats().submitted)
+        assert.equal(4.0, ex:submit(math.sqrt, 16):result())
       end)
 
       describe("chunksize", function()
@@ -203,7 +203,7 @@ describe("map", function()
               assert.equal(2 * i, x)
             end
             assert.equal(100, n)
-            assert.equal(100, ex:map(double, counter(100), { chunksize = size }):collect().n)
+            assert.equal(100, ex:map(double, (counter(100)), { chunksize = size }):collect().n)
           end)
 
           it(size .. " starts every item from the upvalues that were sent", function()
@@ -379,24 +379,32 @@ describe("map", function()
         end)
 
         it("lets the consumer use the executor", function()
-          for i, x in ex:map(double, counter(20)) do
+          for i, x in ex:map(double, (counter(20))) do
             assert.equal(x, ex:submit(math.abs, -2 * i):result())
           end
         end)
 
-        it("refuses to be stepped by its own source without harm", function()
-          local it, done
-          local function source()
-            if done then return nil end
-            done = true
-            pcall(it)
-            return 1
-          end
-          it = ex:map(double, source)
-          pcall(it)
-          it:close()
-          assert.equal(4.0, ex:submit(math.sqrt, 16):result())
-        end)
+        for _, how in ipairs{ "it()", "it:close()", "ex:shutdown{ wait = false }" } do
+          it("bears that its source calls " .. how, function()
+            local script = [[
+              local ex = require("ccpool").CLASS(2)
+              local it, done
+              local function source()
+                if done then return nil end
+                done = true
+                pcall(function() HOW end)
+                return 1
+              end
+              it = ex:map(function(x) return 2 * x end, source)
+              for _ = 1, 3 do pcall(it) end
+              it:close()
+              io.write("alive")]]
+            local class = getmetatable(ex).__name:match("[^.]+$")
+            local out, code = pools.run_script((script:gsub("%u%u%u+", { CLASS = class, HOW = how })))
+            assert.equal("alive", out)
+            assert.equal(0, code)
+          end)
+        end
       end)
 
       describe("buffersize", function()
@@ -520,7 +528,7 @@ describe("map", function()
       it("keeps errors to their items when unordered", function()
         local ex <close> = make(2)
         local good, bad = 0, 0
-        for i, ok, x in ex:map(odd_fails, counter(60),
+        for i, ok, x in ex:map(odd_fails, (counter(60)),
           { ordered = false, on_error = "return", chunksize = 4 }) do
           if ok then good = good + 1 else bad = bad + 1 end
           assert.equal(ok and i * 10 or "odd " .. i, x)
@@ -699,7 +707,7 @@ describe("map", function()
 
       it("raises ShutdownError at the step that would have submitted", function()
         local ex <close> = make(1)
-        local it = ex:map(double, counter(), { buffersize = 2, chunksize = 1 })
+        local it = ex:map(double, (counter()), { buffersize = 2, chunksize = 1 })
         it()
         ex:shutdown()
         local ok, err = true, nil
@@ -767,7 +775,7 @@ describe("starmap", function()
           i = i + 1
           if i <= 10 then return { i, i } end
         end
-        local it = ex:starmap(math.pow or function(a, b) return a * b end, source,
+        local it = ex:starmap(function(a, b) return a * b end, source,
           { chunksize = 3, buffersize = 6 })
         local list = it:collect()
         assert.equal(10, list.n)

@@ -38,8 +38,24 @@ function M.task(f)
   return f
 end
 
---- The interpreter that runs these specs, for those that start another one.
-function M.lua() return os.getenv("LUA") or "lua5.4" end
+--- Runs a script in an interpreter of its own, for a minute at most. Gives what it
+-- wrote, its exit code (128 + n for signal n), and what it wrote to stderr.
+function M.run_script(text)
+  local script, errors = os.tmpname(), os.tmpname()
+  local function slurp(path, write)
+    local file <close> = assert(io.open(path, write and "w" or "r"))
+    return write and file:write(write) or file:read("a")
+  end
+  slurp(script, text)
+  local pipe = assert(io.popen(("timeout 60 %s %s 2>%s </dev/null; echo $?")
+    :format(os.getenv("LUA") or "lua5.4", script, errors)))
+  local out, code = pipe:read("a"):match("^(.-)(%d+)\n$")
+  pipe:close()
+  local err = slurp(errors)
+  os.remove(script)
+  os.remove(errors)
+  return out, tonumber(code), err
+end
 
 --- Keeps all workers busy until the gate that it gives is opened or closed.
 -- The workers have started their calls when this returns.
