@@ -16,9 +16,9 @@
 #include "worker/vm.h"
 
 enum {
-  SEARCH_NS = 12000,       /* as long as a wake-up costs */
-  HOPE_NS = 2000,          /* while a worker searches: it will take the call */
-  SLICE_NS = 100000000     /* a signal may come just before a sleep */
+  SEARCH_NS = 12000,   /* as long as a wake-up costs */
+  HOPE_NS = 2000,      /* while a worker searches: it will take the call */
+  SLICE_NS = 100000000 /* a signal may come just before a sleep */
 };
 
 static const char client_key = 0, flight_key = 0; /* addresses: registry keys */
@@ -64,8 +64,7 @@ static void wait_closed(ccp_client *c) {
     }
     atomic_store_explicit(&c->bell->state, CCP_ASLEEP, memory_order_seq_cst);
     if (!all_closed(c) && !stirs(c))
-      (void)ccp_futex_wait(&c->bell->word, word,
-                           ccp_clock_now_ns() + SLICE_NS);
+      (void)ccp_futex_wait(&c->bell->word, word, ccp_clock_now_ns() + SLICE_NS);
     atomic_store_explicit(&c->bell->state, CCP_AWAY, memory_order_seq_cst);
   }
 }

@@ -25,8 +25,8 @@ typedef struct ccp_handle {
 
 typedef struct ccp_client {
   uint32_t epoch;
-  ccp_bell *bell;      /* owned: an arena block */
-  ccp_ctx *codec;      /* borrowed: lives as long as the state */
+  ccp_bell *bell; /* owned: an arena block */
+  ccp_ctx *codec; /* borrowed: lives as long as the state */
   ccp_store store;
   ccp_task *spare;     /* taken from the store, not in use yet */
   ccp_handle *handles; /* owned */
@@ -35,7 +35,7 @@ typedef struct ccp_client {
   uint64_t delivered;  /* futures and chunk news, ever: grows */
   int in_flight;       /* registry reference: task id -> future */
   uint64_t in_flight_n;
-  int callbacks;       /* registry reference: futures whose callbacks wait */
+  int callbacks; /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
   struct ccp_client *next; /* list of all clients of the process */
   int listed;

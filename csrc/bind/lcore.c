@@ -139,7 +139,8 @@ int luaopen_ccpool_core(lua_State *L) {
   luaL_newlib(L, functions);
   lua_pushvalue(L, class_ + 1);
   lua_setfield(L, -2, "Future");
-  ccp_executor_functions(L, class_, in_flight);
+  ccp_submit_function(L, class_, in_flight);
+  ccp_executor_functions(L);
   ccp_map_functions(L);
   return 1;
 }

@@ -25,16 +25,19 @@ typedef struct ccp_executor {
 /* The executor behind argument 'arg': the object's table holds it at 1. */
 ccp_executor *ccp_executor_check(lua_State *L, int arg);
 
+/* The same, and leaves its userdata on the stack. */
+ccp_executor *ccp_executor_push(lua_State *L, int arg);
+
 /* Raises the error that a submit to this executor gave. */
 int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code);
 
 /* Checks that argument 'arg' is something a worker can call. */
 void ccp_check_target(lua_State *L, int arg);
 
-/* Adds the functions to the module table on top of the stack. At the indices:
-** the metatable of futures, the table of those in flight. */
-void ccp_executor_functions(lua_State *L, int class_, int in_flight);
-/* The same. */
+/* Add functions to the module table on top of the stack. */
+void ccp_executor_functions(lua_State *L);
 void ccp_map_functions(lua_State *L);
+/* At the indices: the metatable of futures, the table of those in flight. */
+void ccp_submit_function(lua_State *L, int class_, int in_flight);
 
 #endif

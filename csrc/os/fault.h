@@ -6,9 +6,10 @@
 #ifndef CCP_OS_FAULT_H
 #define CCP_OS_FAULT_H
 
-#ifdef CCP_DEBUG
-/* SIGKILLs this process if its turn has come. */
+/* SIGKILLs this process if its turn has come. Debug builds only. */
 void ccp_fault_kill(const char *point);
+
+#ifdef CCP_DEBUG
 #define CCP_FAULT(point) ccp_fault_kill(point)
 #else
 #define CCP_FAULT(point) ((void)0)

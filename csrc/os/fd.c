@@ -73,7 +73,7 @@ int ccp_fd_send(int fd, const void *p, size_t len) {
   if (n == (ssize_t)len)
     return CCP_OK;
   return (n < 0 && (errno == EPIPE || errno == ECONNRESET)) ? CCP_E_CLOSED
-                                                             : CCP_E_SYS;
+                                                            : CCP_E_SYS;
 }
 
 int ccp_fd_recv(int fd, void *p, size_t len) {

@@ -41,10 +41,10 @@ static void after_fork_child(void) {
 static int watch_result;
 
 static void watch(void) {
-  watch_result = pthread_atfork(before_fork, after_fork_parent,
-                                after_fork_child) == 0
-                     ? CCP_OK
-                     : CCP_E_NOMEM;
+  watch_result =
+      pthread_atfork(before_fork, after_fork_parent, after_fork_child) == 0
+          ? CCP_OK
+          : CCP_E_NOMEM;
 }
 
 int ccp_process_watch_forks(void) {

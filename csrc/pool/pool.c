@@ -297,8 +297,7 @@ void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c) {
   *c = p->counts;
   c->running = 0;
   for (int i = 0; i < CCP_WINDOW; i++)
-    if (p->by_slot[i] &&
-        ccp_board_look(p->plan.board, i).state == CCP_CLAIMED)
+    if (p->by_slot[i] && ccp_board_look(p->plan.board, i).state == CCP_CLAIMED)
       c->running++;
   c->queued = p->unfinished_items - c->running;
   ccp_lock_release(&p->lock);

@@ -24,9 +24,9 @@ typedef struct ccp_pool_config {
   int is_process;
   uint32_t max_workers; /* 1 to CCP_WORKERS_MOST */
   const char *name;
-  ccp_bell *owner;         /* borrowed: outlives the pool */
+  ccp_bell *owner;          /* borrowed: outlives the pool */
   const char *path, *cpath; /* package.path and cpath; copied, may be NULL */
-  struct lua_State *L;     /* process workers run in a copy of it */
+  struct lua_State *L;      /* process workers run in a copy of it */
   int (*open_core)(struct lua_State *L);
   void (*finish)(struct lua_State *L);
   double grace_s;

@@ -96,8 +96,8 @@ static void settle(ccp_pool *p, ccp_task *t, const ccp_claim_word *word,
       ccp_pool_end_locked(p, t, CCP_R_CRASH, crash, sizeof *crash);
       return;
     }
-    if (ccp_chunk_add_reply(ccp_chunk_of(t), CCP_R_CRASH, crash,
-                            sizeof *crash, 0) != CCP_OK)
+    if (ccp_chunk_add_reply(ccp_chunk_of(t), CCP_R_CRASH, crash, sizeof *crash,
+                            0) != CCP_OK)
       t->status = CCP_R_MEMORY;
     t->done++;
     p->unfinished_items--;

@@ -11,27 +11,23 @@
 #include "os/thread.h"
 #include "pool/funcs.h"
 #include "pool/pool.h"
+#include "task/list.h"
 #include "worker/plan.h"
 #include "worker/thread.h"
 #include "worker/zygote.h"
 
 typedef struct ccp_worker {
-  int used;                  /* born or being born, not yet buried */
-  int32_t pid;               /* processes: once the zygote told */
+  int used;    /* born or being born, not yet buried */
+  int32_t pid; /* processes: once the zygote told */
   int64_t born_ns;
   ccp_reader reader;         /* its place in the reply ring */
   const void *last_block;    /* the last block that a reply brought */
   ccp_thread_worker *thread; /* threads: owned */
 } ccp_worker;
 
-typedef struct ccp_task_list {
-  ccp_task *head, *tail;
-  uint32_t n;
-} ccp_task_list;
-
 struct ccp_pool {
   /* set before the first thread, constant afterwards */
-  ccp_plan plan; /* owns the board */
+  ccp_plan plan;  /* owns the board */
   uint32_t epoch; /* of the process that made it */
   uint32_t max_workers;
   ccp_bell *owner; /* borrowed */
@@ -51,8 +47,8 @@ struct ccp_pool {
   uint32_t live;           /* workers used */
   uint64_t unfinished;     /* tasks neither finished nor cancelled */
   uint64_t unfinished_items;
-  uint64_t begun;          /* submits; paces the draining */
-  uint32_t barren;         /* deaths since the last reply */
+  uint64_t begun;  /* submits; paces the draining */
+  uint32_t barren; /* deaths since the last reply */
   uint32_t watchers;
   int broken;
   uint8_t cause_status;
@@ -82,24 +78,32 @@ int ccp_pool_withdraw_locked(ccp_pool *p, ccp_task *t);
 ** chunk), and lists it. It must be off backlog and board. */
 void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,
                          const void *bytes, size_t len);
+
+/* Counts replies of one status. */
+void ccp_pool_count_locked(ccp_pool *p, uint8_t status, uint32_t items);
+/* All replies are in: lists the task for its owner. */
+void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t);
+/* Frees the slot it lies in. */
+void ccp_pool_release_locked(ccp_pool *p, ccp_task *t);
+
+/* ---------------------------------------------- balance.c; under the lock */
+
+/* An idle worker asked: gives it a share of a chunk that another runs. */
+void ccp_pool_balance_locked(ccp_pool *p);
+/* Takes back the items of a chunk that have not started; it may end by it. */
+void ccp_pool_cut_chunk_locked(ccp_pool *p, ccp_task *t);
 /* Ends all tasks: those that have not started, or the running ones too. */
 void ccp_pool_end_all_locked(ccp_pool *p, int running_too, uint8_t status,
                              const void *bytes, size_t len);
 void ccp_pool_break_locked(ccp_pool *p, uint8_t status, const void *bytes,
                            size_t len);
-void ccp_list_append(ccp_task_list *l, ccp_task *t);
-void ccp_list_push_front(ccp_task_list *l, ccp_task *t);
-void ccp_list_remove(ccp_task_list *l, ccp_task *t);
-/* Takes back the items of a chunk that have not started; it may end by it. */
-void ccp_pool_cut_chunk_locked(ccp_pool *p, ccp_task *t);
 
 /* ---------------------------------------------- staff.c; under the lock */
 
 /* Starts workers until there is one per unfinished item, or 'most'. */
 void ccp_pool_staff_locked(ccp_pool *p, uint64_t wanted);
 /* A process worker ended: settles what it ran. */
-void ccp_pool_died_locked(ccp_pool *p, uint32_t index, int32_t pid,
-                          int status);
+void ccp_pool_died_locked(ccp_pool *p, uint32_t index, int32_t pid, int status);
 /* A worker could not be forked. */
 void ccp_pool_unborn_locked(ccp_pool *p, uint32_t index, int err);
 /* Joins the threads that have ended. */

@@ -134,9 +134,9 @@ static void push(unsigned c, header *h) {
                           memory_order_relaxed);
   /* release: what this process did with the block is over before another
   ** takes it */
-  while (!atomic_compare_exchange_weak_explicit(
-      head, &old, pack(old, offset), memory_order_release,
-      memory_order_relaxed));
+  while (!atomic_compare_exchange_weak_explicit(head, &old, pack(old, offset),
+                                                memory_order_release,
+                                                memory_order_relaxed));
 }
 
 static header *fresh(unsigned c) {

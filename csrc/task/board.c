@@ -1,6 +1,8 @@
 /*
 ** The board. The parent's functions run under its pool's lock; the workers'
 ** in worker threads or worker processes, which may die at any instruction.
+**
+** Size: both sides of one word, whose orders only make sense side by side.
 */
 #include "task/board.h"
 
@@ -170,8 +172,8 @@ static int take_idle(ccp_board *b) {
     uint64_t mask = atomic_load_explicit(&b->idle[i], memory_order_seq_cst);
     while (mask) {
       uint64_t bit = mask & (~mask + 1);
-      uint64_t before = atomic_fetch_and_explicit(&b->idle[i], ~bit,
-                                                  memory_order_seq_cst);
+      uint64_t before =
+          atomic_fetch_and_explicit(&b->idle[i], ~bit, memory_order_seq_cst);
       if (before & bit)
         return (int)(i * 64) + __builtin_ctzll(bit);
       mask &= ~bit;
@@ -193,8 +195,7 @@ static void ring(ccp_record *r) {
 static int worth_waking(const ccp_board *b) {
   uint64_t ready, pace;
   int watched = 0;
-  if (ccp_board_idle(b) >=
-      atomic_load_explicit(&b->live, memory_order_relaxed))
+  if (ccp_board_idle(b) >= atomic_load_explicit(&b->live, memory_order_relaxed))
     return 1; /* nobody is awake */
   for (uint32_t i = 0; i * 64 < b->workers && !watched; i++)
     watched = atomic_load_explicit(&b->watchful[i], memory_order_seq_cst) != 0;

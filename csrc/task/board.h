@@ -100,8 +100,8 @@ typedef struct ccp_board {
   /* one line, so that a submit that finds a worker searching touches no other:
   ** tail is written by the parent, the counts by workers */
   _Alignas(64) _Atomic uint64_t tail; /* positions posted so far */
-  _Atomic int32_t searching; /* workers that need no waking */
-  _Atomic int32_t spinners;  /* these and the waiting caller, if it searches */
+  _Atomic int32_t searching;          /* workers that need no waking */
+  _Atomic int32_t spinners; /* these and the waiting caller, if it searches */
   /* written by the parent */
   _Alignas(64) _Atomic uint32_t closing; /* no more calls will come */
   _Atomic uint32_t watch;   /* every reply concerns the supervisor */
@@ -115,7 +115,7 @@ typedef struct ccp_board {
   /* written by workers: all positions below are not READY */
   _Alignas(64) _Atomic uint64_t head;
   _Alignas(64) _Atomic uint32_t rung; /* the supervisor's descriptor was rung */
-  _Atomic uint32_t ask;  /* an idle worker asks for a share of a chunk */
+  _Atomic uint32_t ask;     /* an idle worker asks for a share of a chunk */
   _Atomic uint32_t pace_ns; /* what an item took, of late; see ccp_board_wake */
   /* bit per worker: asleep, or about to be; who clears it must wake it */
   _Alignas(64) _Atomic uint64_t idle[CCP_WORKERS_MOST / 64];
@@ -140,11 +140,11 @@ void ccp_board_free(ccp_board *b);
 
 /* What the parent knows of its board; guarded by the pool's lock. */
 typedef struct ccp_poster {
-  uint64_t tail;               /* next position */
-  uint32_t used;               /* slots not free */
-  uint32_t woken;              /* worker woken last, or CCP_NOBODY */
-  uint16_t lap[CCP_WINDOW];    /* of the call that lies there */
-  uint8_t taken[CCP_WINDOW];   /* 0: free; 1: one call; 2: a chunk */
+  uint64_t tail;             /* next position */
+  uint32_t used;             /* slots not free */
+  uint32_t woken;            /* worker woken last, or CCP_NOBODY */
+  uint16_t lap[CCP_WINDOW];  /* of the call that lies there */
+  uint8_t taken[CCP_WINDOW]; /* 0: free; 1: one call; 2: a chunk */
 } ccp_poster;
 
 /* A slot that the next call may use, or -1: the window is full. */

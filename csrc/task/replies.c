@@ -60,8 +60,7 @@ void ccp_replies_put(ccp_board *b, uint32_t me, const ccp_reply *r) {
   ccp_record *rec = &b->records[me];
   uint64_t at = atomic_load_explicit(&rec->head, memory_order_relaxed);
   block_ref ref = {r->bytes, r->len};
-  head h = {(uint32_t)r->len, r->slot,   r->item,
-            r->lap,           r->status, WHOLE};
+  head h = {(uint32_t)r->len, r->slot, r->item, r->lap, r->status, WHOLE};
   const void *from = r->bytes;
   uint64_t rest = CCP_RING_BYTES - (at & RING_MASK);
   if (r->is_block) {
@@ -102,8 +101,8 @@ int ccp_replies_next(const ccp_board *b, uint32_t w, ccp_reader *at,
   do {
     uint64_t left = at->head - at->tail;
     if (left == 0) {
-      at->head = atomic_load_explicit(&b->records[w].head,
-                                      memory_order_acquire);
+      at->head =
+          atomic_load_explicit(&b->records[w].head, memory_order_acquire);
       left = at->head - at->tail;
       if (left == 0)
         return CCP_E_FULL;

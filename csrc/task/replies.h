@@ -12,8 +12,8 @@
 #include "task/board.h"
 
 enum {
-  CCP_RING_BYTES = 256 << 10,  /* a power of two */
-  CCP_REPLY_BYTES = 64 << 10,  /* longer replies lie in a block */
+  CCP_RING_BYTES = 256 << 10, /* a power of two */
+  CCP_REPLY_BYTES = 64 << 10, /* longer replies lie in a block */
   CCP_NO_SLOT = 0xffff
 };
 

@@ -82,8 +82,8 @@ int ccp_chunk_body_part(const ccp_bytes *body, uint32_t from, uint32_t to,
   return CCP_E_NOMEM;
 }
 
-int ccp_chunk_add_reply(ccp_chunk *c, uint8_t status, const void *p,
-                        size_t len, int is_block) {
+int ccp_chunk_add_reply(ccp_chunk *c, uint8_t status, const void *p, size_t len,
+                        int is_block) {
   ccp_item_head h;
   size_t size = is_block ? sizeof p : len;
   unsigned char *to = ccp_bytes_extend(&c->replies, sizeof h + size);

@@ -205,13 +205,9 @@ static void wait_for_room(ccp_loop *l, size_t len) {
 void ccp_loop_reply(ccp_loop *l, uint8_t status, const void *p, size_t len,
                     void *block) {
   ccp_record *r = mine(l);
-  ccp_reply reply = {(uint16_t)l->claim.slot,
-                     l->claim.item,
-                     l->claim.lap,
-                     status,
-                     block != NULL,
-                     block ? block : p,
-                     len};
+  ccp_reply reply = {
+      (uint16_t)l->claim.slot, l->claim.item,     l->claim.lap, status,
+      block != NULL,           block ? block : p, len};
   size_t size = block ? 2 * sizeof(void *) : len;
   CCP_FAULT("reply");
   if (!ccp_replies_room(l->board, l->me, size))

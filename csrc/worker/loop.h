@@ -12,7 +12,7 @@
 #include "task/replies.h"
 
 typedef struct ccp_item {
-  const unsigned char *fn;   /* a chunk: the function's message; else NULL */
+  const unsigned char *fn; /* a chunk: the function's message; else NULL */
   size_t fn_len;
   const unsigned char *args; /* one call: message of function and arguments;
                                 a chunk's item: of the arguments */
@@ -25,8 +25,8 @@ typedef struct ccp_loop {
   uint32_t me;
   int in_chunk;
   uint32_t tasks;
-  uint32_t paced;    /* items begun when the pace was last taken */
-  int64_t paced_ns;  /* and when that was */
+  uint32_t paced;   /* items begun when the pace was last taken */
+  int64_t paced_ns; /* and when that was */
   ccp_claim claim;
   ccp_item item;
   const unsigned char *rest, *end; /* of the chunk's body */

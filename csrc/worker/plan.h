@@ -25,7 +25,7 @@ typedef struct ccp_plan {
                                 owned, NULL for none */
   size_t prelude_len;
   int (*open_core)(struct lua_State *L); /* luaopen_ccpool_core */
-  void (*finish)(struct lua_State *L); /* ends what its own pools still do */
+  void (*finish)(struct lua_State *L);   /* ends what its own pools still do */
   const struct ccp_funcs *funcs;
 } ccp_plan;
 

@@ -48,8 +48,8 @@ ccp_self *ccp_self_get(void) {
 static void stop_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
-  if (current && atomic_load_explicit(&current->interrupt,
-                                      memory_order_relaxed))
+  if (current &&
+      atomic_load_explicit(&current->interrupt, memory_order_relaxed))
     luaL_error(L, "interrupted");
 }
 

@@ -11,8 +11,8 @@
 typedef struct ccp_self {
   const ccp_plan *plan;
   uint32_t index;
-  uint64_t task;         /* number of the current call, 0 between calls */
-  _Atomic int interrupt; /* the state was told to stop what it runs */
+  uint64_t task;             /* number of the current call, 0 between calls */
+  _Atomic int interrupt;     /* the state was told to stop what it runs */
   struct lua_State *running; /* where a hook has to be set */
 } ccp_self;
 

@@ -178,8 +178,8 @@ int ccp_zygote_start(ccp_zygote *z, const ccp_plan *plan, struct lua_State *L,
     return CCP_E_SYS;
   kept[0] = child.fd = ends[1];
   kept[1] = keep;
-  z->pid = ccp_process_own_fd(ends[0]) == CCP_OK ? ccp_process_fork(kept, 2)
-                                                 : -1;
+  z->pid =
+      ccp_process_own_fd(ends[0]) == CCP_OK ? ccp_process_fork(kept, 2) : -1;
   if (z->pid == 0)
     be_zygote(&child, program);
   ccp_fd_close(ends[1]);

@@ -64,6 +64,24 @@ end
 local WAIT = { timeout = "seconds", return_when = "string" }
 local WHEN = { ALL_COMPLETED = true, FIRST_COMPLETED = true, FIRST_EXCEPTION = true }
 
+--- Returns when enough of the list is done, or the deadline has passed.
+local function wait_until(list, when, deadline)
+  local done, queue = watch(list)
+  local n, seen, stop = #done, 0, false
+  local function look(f)
+    stop = stop or when == "FIRST_COMPLETED" or when == "FIRST_EXCEPTION" and core.failed(f)
+  end
+  for _, f in ipairs(done) do look(f) end
+  while not stop and n < #list do
+    local in_time = step(deadline)
+    while seen < #queue do
+      seen, n = seen + 1, n + 1
+      look(queue[seen])
+    end
+    if not in_time then return end
+  end
+end
+
 --- Waits for futures.
 -- @tparam table futures an array of futures, or a table with futures as keys
 -- @tparam[opt] table opts `timeout` (seconds), `return_when` ("ALL_COMPLETED",
@@ -81,21 +99,7 @@ function M.wait(futures, opts)
   if not WHEN[when] then
     error(("bad option 'return_when' to 'wait' (%s)"):format(when), 2)
   end
-  local deadline = opts.timeout and core.now() + opts.timeout or math.huge
-  local done, queue = watch(list)
-  local n, seen, stop = #done, 0, false
-  local function look(f)
-    stop = stop or when == "FIRST_COMPLETED" or when == "FIRST_EXCEPTION" and core.failed(f)
-  end
-  for _, f in ipairs(done) do look(f) end
-  while not stop and n < #list do
-    local in_time = step(deadline)
-    while seen < #queue do
-      seen, n = seen + 1, n + 1
-      look(queue[seen])
-    end
-    if not in_time then break end
-  end
+  wait_until(list, when, opts.timeout and core.now() + opts.timeout or math.huge)
   local yes, no = {}, {}
   for _, f in ipairs(list) do
     local to = f:done() and yes or no

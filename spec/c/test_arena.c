@@ -325,10 +325,10 @@ static void blocks_are_distinct(size_t len) {
 }
 
 static void killed_processes_corrupt_nothing(void) {
-  enum { N = 3, KILLS = 400 / SLOW };
+  enum { N = 3, KILLS = 240 / SLOW };
   void *memory = ccp_mapping_shared(4096);
   _Atomic uint32_t *words = memory;
-  user mine = {.id = 99, .rounds = 200, .wrong = words, .turns = words + 1};
+  user mine = {.id = 99, .rounds = 50, .wrong = words, .turns = words + 1};
   pid_t pid[N];
   for (uint32_t i = 0; i < N; i++)
     pid[i] = start_user(i + 1, words);
@@ -336,7 +336,7 @@ static void killed_processes_corrupt_nothing(void) {
     uint32_t i = k % N;
     use_arena(&mine);
     mine.id++;
-    for (uint32_t n = k * 2654435761u % 4000; n > 0; n--)
+    for (uint32_t n = k * 2654435761u % 2000; n > 0; n--)
       ccp_clock_pause();
     (void)kill(pid[i], SIGKILL);
     (void)waitpid(pid[i], NULL, 0);
@@ -346,7 +346,7 @@ static void killed_processes_corrupt_nothing(void) {
     (void)kill(pid[i], SIGKILL);
     (void)waitpid(pid[i], NULL, 0);
   }
-  CHECK(atomic_load(words) == 0 && atomic_load(words + 1) > KILLS * 200);
+  CHECK(atomic_load(words) == 0 && atomic_load(words + 1) > KILLS * 50);
   for (size_t len = 16; len < 8192; len *= 2)
     blocks_are_distinct(len);
   ccp_mapping_free(memory, 4096);

@@ -130,6 +130,7 @@ local function run(arguments)
     error(err, 0)
   end
   if not arguments.quiet then
+    output.flush()
     output.complain("scan: addresses: %d, ports of each: %d, time: %.2f s",
       #target_list, #plan.ports, seconds)
   end

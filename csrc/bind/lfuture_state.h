@@ -1,0 +1,62 @@
+/*
+** A future's inside, for the lfuture files only.
+*/
+#ifndef CCP_BIND_LFUTURE_STATE_H
+#define CCP_BIND_LFUTURE_STATE_H
+
+#include "bind/lfuture.h"
+
+#define CCP_FUTURE_MAGIC 0xf0707e01u
+
+enum { INLINE_BYTES = 16, HOLD_FROM = 4096 };
+
+enum future_state { PENDING, FINISHED, CANCELLED };
+
+enum future_form {
+  NONE,
+  INLINE, /* the message lies in 'bytes' */
+  TEXT,   /* outcome: the message as a string */
+  HELD,   /* outcome: a userdata that owns the message */
+  VALUE,  /* outcome: the one value */
+  PACKED, /* outcome: table of the values, with n */
+  FAILURE /* outcome: table { error, traceback } */
+};
+
+typedef struct ccp_future {
+  uint32_t magic;
+  uint8_t state, form, status;
+  uint8_t len;     /* of 'bytes' */
+  uint8_t extras;  /* what is kept is the table of extras */
+  uint8_t watched; /* counted in ccp_pool_watch */
+  union {
+    struct {
+      ccp_task *task;     /* the pool's until delivered */
+      ccp_handle *handle; /* borrowed */
+    } pending;
+    unsigned char bytes[INLINE_BYTES]; /* when done */
+  } at;
+} ccp_future;
+
+/* The future at argument 'arg'; raises an argument error. */
+ccp_future *ccp_future_check(lua_State *L, int arg);
+/* Raises an error in a process other than the one that submitted the task. */
+void ccp_future_check_ours(lua_State *L, const ccp_future *f);
+/* Looks whether it is done by now, without waiting. */
+int ccp_future_refresh(lua_State *L, ccp_future *f);
+
+/* Makes the table of what is kept. Once per state. */
+void ccp_future_open_kept(lua_State *L);
+/* What is kept for the future at 'index' (absolute): push it, or pop it anew.
+ */
+void ccp_future_push_kept(lua_State *L, int index);
+void ccp_future_keep(lua_State *L, int index);
+/* Its outcome, with extras or without. */
+void ccp_future_push_outcome(lua_State *L, const ccp_future *f, int index);
+void ccp_future_set_outcome(lua_State *L, const ccp_future *f, int index);
+/* Pushes the table of extras, made if need be. */
+void ccp_future_push_extras(lua_State *L, ccp_future *f, int index);
+
+/* lfuture_watch.c: adds its methods to the table on top of the stack. */
+void ccp_future_watch_methods(lua_State *L);
+
+#endif

@@ -1,0 +1,205 @@
+/*
+** Futures: callbacks, queues and descriptors of those who watch them. In the
+** thread of the Lua state.
+*/
+#include "bind/lfuture_state.h"
+
+#include "bind/lerror.h"
+#include "os/codes.h"
+#include "os/fd.h"
+
+static const char fd_key = 0, reporter_key = 0; /* addresses: registry keys */
+
+/* ------------------------------------------------------------ watching */
+
+static void watch_pool(ccp_future *f) {
+  if (!f->watched)
+    ccp_pool_watch(f->at.pending.handle->pool, 1);
+  f->watched = 1;
+}
+
+/* Stack on entry: ..., callback, future. Pops both. */
+static void run_callback(lua_State *L) {
+  lua_pushvalue(L, -1);
+  lua_insert(L, -3); /* future, callback, ccp_future */
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &reporter_key) == LUA_TFUNCTION) {
+      lua_insert(L, -2);
+      lua_pushvalue(L, -3);
+      if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+        lua_pop(L, 1); /* a reporter that fails has nobody to tell */
+    } else
+      lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
+}
+
+void ccp_future_set_reporter(lua_State *L) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &reporter_key);
+}
+
+/* Each future is taken out before its callbacks run: they may wait, and come
+** here again. */
+int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
+  int n = 0;
+  for (; c->callback_n > 0; n++) {
+    int f;
+    luaL_checkstack(L, 8, NULL);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->callbacks);
+    lua_rawgeti(L, -1, c->callback_first);
+    lua_pushnil(L);
+    lua_rawseti(L, -3, c->callback_first);
+    lua_remove(L, -2);
+    c->callback_first++;
+    c->callback_n--;
+    f = lua_gettop(L);
+    ccp_future_push_kept(L, f);
+    lua_getfield(L, -1, "callbacks");
+    lua_pushnil(L);
+    lua_setfield(L, -3, "callbacks");
+    for (lua_Integer i = 1; lua_rawgeti(L, f + 2, i) != LUA_TNIL; i++) {
+      lua_pushvalue(L, f);
+      run_callback(L);
+    }
+    lua_settop(L, f - 1);
+  }
+  return n;
+}
+
+static void append_to(lua_State *L, const char *field) {
+  if (lua_getfield(L, -1, field) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, field);
+  }
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+static int callable(lua_State *L, int arg) {
+  if (lua_isfunction(L, arg))
+    return 1;
+  if (luaL_getmetafield(L, arg, "__call") == LUA_TNIL)
+    return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
+static int future_add_done_callback(lua_State *L) {
+  ccp_future *f = ccp_future_check(L, 1);
+  luaL_argexpected(L, callable(L, 2), 2, "function");
+  lua_settop(L, 2);
+  if (ccp_future_refresh(L, f)) {
+    lua_pushvalue(L, 1);
+    run_callback(L);
+    return 0;
+  }
+  ccp_future_push_extras(L, f, 1);
+  append_to(L, "callbacks");
+  watch_pool(f);
+  return 0;
+}
+
+int ccp_future_failed(lua_State *L) {
+  const ccp_future *f = ccp_future_check(L, 1);
+  lua_pushboolean(L, f->state == FINISHED && f->status != CCP_R_VALUES);
+  return 1;
+}
+
+int ccp_future_is(lua_State *L) {
+  const ccp_future *f = lua_touserdata(L, 1);
+  lua_pushboolean(L, f && lua_type(L, 1) == LUA_TUSERDATA &&
+                         lua_rawlen(L, 1) == sizeof *f &&
+                         f->magic == CCP_FUTURE_MAGIC);
+  return 1;
+}
+
+int ccp_future_watch(lua_State *L) {
+  ccp_future *f = ccp_future_check(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  if (ccp_future_refresh(L, f)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  ccp_future_push_extras(L, f, 1);
+  append_to(L, "watchers");
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* ------------------------------------------------------------ descriptor */
+
+static int fd__gc(lua_State *L) {
+  int *fd = lua_touserdata(L, 1);
+  ccp_fd_close(*fd);
+  *fd = -1;
+  return 0;
+}
+
+/* Pushes a userdata that owns a new event descriptor. */
+static int push_fd(lua_State *L) {
+  int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
+  *fd = -1;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &fd_key) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, fd__gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &fd_key);
+  }
+  lua_setmetatable(L, -2);
+  *fd = ccp_fd_event();
+  if (*fd < 0)
+    return ccp_error_raise(L, CCP_E_SYS, "eventfd");
+  return *fd;
+}
+
+static int future_getfd(lua_State *L) {
+  ccp_future *f = ccp_future_check(L, 1);
+  int fd;
+  lua_settop(L, 1);
+  (void)ccp_future_refresh(L, f);
+  ccp_future_push_extras(L, f, 1);
+  if (lua_getfield(L, 2, "fd") == LUA_TUSERDATA) {
+    lua_pushinteger(L, *(int *)lua_touserdata(L, -1));
+    return 1;
+  }
+  fd = push_fd(L);
+  lua_setfield(L, 2, "fd");
+  if (f->state != PENDING)
+    ccp_fd_ring(fd);
+  else {
+    ccp_pool_watch_fd(f->at.pending.handle->pool, f->at.pending.task, fd);
+    watch_pool(f);
+  }
+  lua_pushinteger(L, fd);
+  return 1;
+}
+
+static int future_events(lua_State *L) {
+  (void)ccp_future_check(L, 1);
+  lua_pushliteral(L, "r");
+  return 1;
+}
+
+static int future_timeout(lua_State *L) {
+  if (ccp_future_refresh(L, ccp_future_check(L, 1)))
+    lua_pushinteger(L, 0);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+void ccp_future_watch_methods(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"add_done_callback", future_add_done_callback},
+      {"getfd", future_getfd},
+      {"pollfd", future_getfd},
+      {"events", future_events},
+      {"timeout", future_timeout},
+      {NULL, NULL}};
+  luaL_setfuncs(L, methods, 0);
+}

@@ -1,0 +1,152 @@
+/*
+** Submitting a call: the shortest way from Lua values to the board. In the
+** thread of the Lua state.
+*/
+#include "bind/lexecutor.h"
+
+#include <string.h>
+
+#include "bind/lerror.h"
+#include "bind/lfuture.h"
+#include "bind/lserial.h"
+#include "codec/wire.h"
+#include "os/codes.h"
+
+/* Upvalues of submit. */
+#define FUTURE_CLASS lua_upvalueindex(1)
+#define IN_FLIGHT lua_upvalueindex(2)
+
+/* The task stays the client's spare until nothing can raise any more. */
+static ccp_task *spare_task(lua_State *L, ccp_client *c) {
+  if (!c->spare)
+    c->spare = ccp_store_take(&c->store);
+  if (!c->spare)
+    (void)ccp_error_raise(L, CCP_E_NOMEM, NULL);
+  return c->spare;
+}
+
+/* quick: the call's bytes; NULL: they are in the client's buffer. */
+static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
+                          size_t len) {
+  ccp_client *c = ex->client;
+  ccp_task *t = spare_task(L, c);
+  int rc;
+  t->owner = ccp_future_new(L, FUTURE_CLASS, ex->handle, t);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, IN_FLIGHT, t->id); /* the last that may raise */
+  rc = quick ? ccp_bytes_set(&t->body, quick, len)
+             : ccp_body_from(&t->body, &c->out);
+  if (rc == CCP_OK)
+    rc = ccp_pool_submit(ex->handle->pool, t);
+  if (rc != CCP_OK) {
+    lua_pushnil(L);
+    lua_rawseti(L, IN_FLIGHT, t->id);
+    ccp_bytes_free(&t->body);
+    return ccp_executor_raise(L, ex, rc);
+  }
+  c->spare = NULL;
+  c->in_flight_n++;
+  ccp_client_take(L, c, ex->handle);
+  return 1;
+}
+
+/* A function without upvalues is the same bytes in every message: remember
+** them for the next time it comes. */
+static void remember(lua_State *L, ccp_executor *ex, int self) {
+  const ccp_what what = {"argument", 0};
+  ccp_buf *out = &ex->client->out;
+  size_t at = out->len;
+  ex->quick_fn = NULL;
+  if (!ex->handle || lua_iscfunction(L, 2) || lua_getupvalue(L, 2, 1))
+    return; /* what was pushed goes with the call */
+  if (ccp_encode_call_in(L, ex->client->codec, 2, 1, what, out,
+                         ccp_pool_funcs(ex->handle->pool)) != CCP_OK ||
+      out->len - at - 1 > CCP_QUICK_BYTES) {
+    out->len = at;
+    return;
+  }
+  ex->quick_len = (uint8_t)(out->len - at - 1); /* without the count */
+  memcpy(ex->quick, out->data + at + 1, ex->quick_len);
+  out->len = at;
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, self, 1);
+  ex->quick_fn = lua_topointer(L, 2);
+}
+
+enum {
+  QUICK_ARGS = 3,
+  QUICK_ROOM = 2 + CCP_QUICK_BYTES + 9 * (QUICK_ARGS + 1)
+};
+
+/* The function sent last and a few integers: bytes written, or 0. */
+static size_t encode_quick(lua_State *L, const ccp_executor *ex, int n,
+                           unsigned char *to) {
+  unsigned char *p = to;
+  if (n > 2 + QUICK_ARGS || !ex->quick_fn ||
+      lua_topointer(L, 2) != ex->quick_fn)
+    return 0;
+  *p++ = CCP_BODY_CALL;
+  *p++ = (unsigned char)(n - 1);
+  memcpy(p, ex->quick, CCP_QUICK_BYTES);
+  p += ex->quick_len;
+  for (int i = 3; i <= n; i++) {
+    if (!lua_isinteger(L, i))
+      return 0;
+    p = ccp_wire_int(p, lua_tointegerx(L, i, NULL));
+  }
+  return (size_t)(p - to);
+}
+
+/* Encodes function and arguments [2, n] into the client's buffer. */
+static void encode_call(lua_State *L, ccp_executor *ex, int n) {
+  const ccp_what what = {"argument", 0};
+  const unsigned char kind = CCP_BODY_CALL;
+  ccp_buf *out = &ex->client->out;
+  int rc;
+  luaL_checkstack(L, 8, "too many arguments");
+  ccp_buf_reset(out);
+  rc = ccp_buf_put(out, &kind, 1);
+  if (rc == CCP_OK)
+    rc = ccp_encode_call_in(L, ex->client->codec, 2, n - 1, what, out,
+                            ex->handle ? ccp_pool_funcs(ex->handle->pool)
+                                       : NULL);
+  if (rc != CCP_OK)
+    (void)ccp_error_raise(L, rc, NULL);
+}
+
+/* The inline call may submit again: its bytes need a place of their own. */
+static int submit_inline(lua_State *L, ccp_executor *ex) {
+  const ccp_buf *out = &ex->client->out;
+  int future;
+  if (ex->shut)
+    return ccp_error_raise(L, CCP_E_CLOSED, NULL);
+  (void)ccp_future_new(L, FUTURE_CLASS, NULL, NULL);
+  future = lua_gettop(L);
+  lua_pushlstring(L, (const char *)out->data, out->len);
+  ccp_serial_call(L, lua_tostring(L, -1), out->len, future, &ex->inline_counts);
+  lua_settop(L, future);
+  return 1;
+}
+
+static int core_submit(lua_State *L) {
+  unsigned char quick[QUICK_ROOM];
+  int n = lua_gettop(L);
+  ccp_executor *ex = ccp_executor_push(L, 1);
+  size_t len = encode_quick(L, ex, n, quick);
+  if (len)
+    return submit_to_pool(L, ex, quick, len);
+  ccp_check_target(L, 2);
+  encode_call(L, ex, n);
+  if (!ex->handle)
+    return submit_inline(L, ex);
+  if (lua_topointer(L, 2) != ex->quick_fn)
+    remember(L, ex, n + 1);
+  return submit_to_pool(L, ex, NULL, 0);
+}
+
+void ccp_submit_function(lua_State *L, int class_, int in_flight) {
+  lua_pushvalue(L, class_);
+  lua_pushvalue(L, in_flight);
+  lua_pushcclosure(L, core_submit, 2);
+  lua_setfield(L, -2, "submit");
+}
