@@ -191,7 +191,7 @@ static ccp_chunk *next_unordered(lua_State *L, ccp_map *m) {
     while (m->first && all_read(m->first) && !m->first->news &&
            m->first->task.final)
       pop_first(m, NULL);
-    if (!m->first || m->yielded == m->pulled)
+    if (m->yielded == m->pulled) /* items that were split off are owed too */
       return NULL;
     if (!m->ready_first)
       wait_for_news(L, m);

@@ -31,13 +31,14 @@ enum {
 typedef struct header {
   _Atomic uint64_t next; /* while idle: the stack's next block, 0 for none */
   _Atomic uint32_t state;
-  uint32_t class_; /* written once, when the block is made */
+  uint16_t class_; /* written once, when the block is made */
+  uint16_t cold;   /* while idle: its pages were given back */
 } header;
 
 /* Lies at the arena's beginning. Every word is written by any process. */
 typedef struct control {
   _Atomic uint64_t top;  /* offset of the fresh end */
-  _Atomic uint64_t warm; /* bytes of idle blocks with pages; a hint */
+  _Atomic uint64_t warm; /* bytes of large idle blocks that kept pages */
   _Atomic uint64_t heads[CLASS_MAX + 1]; /* tag << OFFSET_BITS | offset */
 } control;
 
@@ -151,7 +152,8 @@ static header *fresh(unsigned c) {
   } while (!atomic_compare_exchange_weak_explicit(&ctl()->top, &top, from + len,
                                                   memory_order_relaxed,
                                                   memory_order_relaxed));
-  at(from)->class_ = c;
+  at(from)->class_ = (uint16_t)c;
+  at(from)->cold = 1;
   if (len >= 2 * HUGE_PAGE)
     (void)madvise(base + from, len, MADV_HUGEPAGE);
   return at(from);
@@ -163,7 +165,7 @@ void *ccp_arena_alloc(size_t len, size_t *room) {
   if (!base || c > CLASS_MAX)
     return NULL;
   h = pop(c);
-  if (h && ((size_t)1 << c) >= PUNCH_FROM)
+  if (h && ((size_t)1 << c) >= PUNCH_FROM && !h->cold)
     atomic_fetch_sub_explicit(&ctl()->warm, (size_t)1 << c,
                               memory_order_relaxed);
   if (!h)
@@ -181,8 +183,11 @@ void *ccp_arena_alloc(size_t len, size_t *room) {
 static void cool(header *h, size_t len) {
   uint64_t warm =
       atomic_fetch_add_explicit(&ctl()->warm, len, memory_order_relaxed);
-  if (warm + len > WARM_MOST)
-    ccp_mapping_punch((unsigned char *)h + HEADER, len - HEADER);
+  h->cold = warm + len > WARM_MOST;
+  if (!h->cold)
+    return;
+  atomic_fetch_sub_explicit(&ctl()->warm, len, memory_order_relaxed);
+  ccp_mapping_punch((unsigned char *)h + HEADER, len - HEADER);
 }
 
 void ccp_arena_free(void *block) {

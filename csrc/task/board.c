@@ -241,8 +241,10 @@ void ccp_board_pass_on(ccp_board *b) {
 ** they must not count as on their way. */
 void ccp_board_wake_all(ccp_board *b, ccp_poster *p) {
   p->woken = CCP_NOBODY;
-  for (uint32_t i = 0; i < b->workers; i++)
+  for (uint32_t i = 0; i < b->workers; i++) {
     ring(&b->records[i]);
+    ccp_replies_make_room(b, i);
+  }
 }
 
 uint32_t ccp_board_idle(const ccp_board *b) {

@@ -94,6 +94,7 @@ typedef struct ccp_record {
   _Atomic uint32_t broadcast;
   /* futex: 1 when rung, put back to 0 by the worker as it wakes */
   _Alignas(64) _Atomic uint32_t bell;
+  _Atomic uint32_t room; /* futex: grows when the ring was drained */
 } ccp_record;
 
 typedef struct ccp_board {

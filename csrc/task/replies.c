@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "os/clock.h"
 #include "os/codes.h"
 #include "os/futex.h"
 #include "shared/arena.h"
@@ -133,12 +134,25 @@ int ccp_replies_next(const ccp_board *b, uint32_t w, ccp_reader *at,
   return CCP_OK;
 }
 
+void ccp_replies_make_room(ccp_board *b, uint32_t w) {
+  ccp_record *r = &b->records[w];
+  atomic_fetch_add_explicit(&r->room, 1, memory_order_seq_cst);
+  ccp_futex_wake(&r->room, 1);
+}
+
+/* The count is read before the last look at the ring: a drain after that look
+** changes it, and the sleep does not begin. */
+void ccp_replies_wait(ccp_board *b, uint32_t me, size_t len) {
+  ccp_record *r = &b->records[me];
+  uint32_t seen = atomic_load_explicit(&r->room, memory_order_seq_cst);
+  if (!ccp_replies_room(b, me, len))
+    (void)ccp_futex_wait(&r->room, seen, CCP_NEVER);
+}
+
 void ccp_replies_done(ccp_board *b, uint32_t w, const ccp_reader *at) {
   ccp_record *r = &b->records[w];
   /* seq_cst: either the worker sees the room, or its 'full' is seen here */
   atomic_exchange_explicit(&r->tail, at->tail, memory_order_seq_cst);
-  if (atomic_load_explicit(&r->full, memory_order_seq_cst)) {
-    atomic_store_explicit(&r->bell, 1, memory_order_seq_cst);
-    ccp_futex_wake(&r->bell, 1);
-  }
+  if (atomic_load_explicit(&r->full, memory_order_seq_cst))
+    ccp_replies_make_room(b, w);
 }

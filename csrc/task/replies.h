@@ -42,6 +42,9 @@ typedef struct ccp_reply {
 
 /* Room for a reply of 'len' bytes (at most CCP_REPLY_BYTES) now? */
 int ccp_replies_room(const ccp_board *b, uint32_t me, size_t len);
+/* Sleeps until there may be room. The caller has set 'full' and told who
+** drains. */
+void ccp_replies_wait(ccp_board *b, uint32_t me, size_t len);
 /* Writes one reply; there must be room. Visible when this returns; a seq_cst
 ** operation. */
 void ccp_replies_put(ccp_board *b, uint32_t me, const ccp_reply *r);
@@ -66,5 +69,7 @@ int ccp_replies_next(const ccp_board *b, uint32_t w, ccp_reader *at,
 /* What was read may be overwritten now; wakes the worker if it waits for
 ** room. */
 void ccp_replies_done(ccp_board *b, uint32_t w, const ccp_reader *at);
+/* Wakes the worker if it waits for room, so that it looks again. */
+void ccp_replies_make_room(ccp_board *b, uint32_t w);
 
 #endif

@@ -69,17 +69,25 @@ static size_t item_offset(const unsigned char *p, uint32_t n) {
   return at;
 }
 
+/* A long body lies in a block, where every worker can read it. */
 int ccp_chunk_body_part(const ccp_bytes *body, uint32_t from, uint32_t to,
                         ccp_bytes *out) {
   const unsigned char *p = ccp_bytes_at(body);
-  size_t items = item_offset(p, 0);
-  size_t begin = item_offset(p, from), end = item_offset(p, to);
+  size_t items = item_offset(p, 0), begin = item_offset(p, from);
+  size_t len = items + item_offset(p, to) - begin;
+  unsigned char *at;
   ccp_bytes_init(out);
-  if (ccp_bytes_add(out, p, items) == CCP_OK &&
-      ccp_bytes_add(out, p + begin, end - begin) == CCP_OK)
-    return CCP_OK;
-  ccp_bytes_free(out);
-  return CCP_E_NOMEM;
+  if (len > CCP_ANNEX_BYTES) {
+    at = ccp_arena_alloc(len, NULL);
+    if (at)
+      ccp_bytes_adopt(out, at, len);
+  } else
+    at = ccp_bytes_extend(out, len);
+  if (!at)
+    return CCP_E_NOMEM;
+  memcpy(at, p, items);
+  memcpy(at + items, p + begin, len - items);
+  return CCP_OK;
 }
 
 int ccp_chunk_add_reply(ccp_chunk *c, uint8_t status, const void *p, size_t len,

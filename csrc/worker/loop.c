@@ -9,7 +9,6 @@
 
 #include "os/clock.h"
 #include "os/fault.h"
-#include "os/futex.h"
 #include "task/task.h"
 
 enum {
@@ -189,17 +188,15 @@ const ccp_item *ccp_loop_next(ccp_loop *l) {
 }
 
 /* Either the drain that makes room sees 'full' and rings, or room is seen
-** here (both seq_cst). */
+** before the sleep (both seq_cst). */
 static void wait_for_room(ccp_loop *l, size_t len) {
   ccp_record *r = mine(l);
+  atomic_store_explicit(&r->full, 1, memory_order_seq_cst);
   while (!ccp_replies_room(l->board, l->me, len)) {
-    atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
-    atomic_store_explicit(&r->full, 1, memory_order_seq_cst);
     announce(l, 1);
-    if (!ccp_replies_room(l->board, l->me, len))
-      (void)ccp_futex_wait(&r->bell, 0, CCP_NEVER);
-    atomic_store_explicit(&r->full, 0, memory_order_seq_cst);
+    ccp_replies_wait(l->board, l->me, len);
   }
+  atomic_store_explicit(&r->full, 0, memory_order_seq_cst);
 }
 
 void ccp_loop_reply(ccp_loop *l, uint8_t status, const void *p, size_t len,

@@ -72,6 +72,8 @@ static void post_all(crew *c) {
     first += n;
     if (burst == 0) {
       burst = crew_mix(first ^ 0xb) % 400;
+      if (burst % 8 == 1) /* fills the window, and more */
+        burst += 2 * CCP_WINDOW;
       if (burst % 4 == 0) /* all workers go to sleep */
         while (c->finished < first)
           crew_wait(c, CCP_NEVER);
