@@ -24,7 +24,7 @@ enum {
 static const char client_key = 0, flight_key = 0; /* addresses: registry keys */
 
 /* Clients of the program's own states, for at_exit. */
-static ccp_lock list_lock = CCP_LOCK_INIT(CCP_RANK_POOLS);
+static ccp_lock list_lock = CCP_LOCK_INIT(CCP_RANK_CLIENTS);
 static ccp_client *clients;
 
 /* ------------------------------------------------------------ at the end */
@@ -70,7 +70,9 @@ static void wait_closed(ccp_client *c) {
 }
 
 /* os.exit leaves states open. Pools of worker states end with those; a child
-** that some other code forked owns no pool. */
+** that some other code forked owns no pool. The list is walked without its
+** lock, which must not be held while waiting; the program makes no more states
+** when it exits. */
 static void at_exit(void) {
   if (ccp_self_get())
     return;

@@ -128,19 +128,24 @@ static void plain_of(lua_State *L, const char *kind, const void *bytes,
   lua_remove(L, -2);
 }
 
+void ccp_error_broken(lua_State *L) {
+  luaL_checkstack(L, 6, NULL);
+  lua_pushfstring(L, "the executor is broken: %s", luaL_tolstring(L, -1, NULL));
+  lua_createtable(L, 0, 1); /* cause, its text, message, fields */
+  lua_pushvalue(L, -4);
+  lua_setfield(L, -2, "cause");
+  ccp_error_make(L, "BrokenExecutorError", lua_tostring(L, -2));
+  lua_replace(L, -4);
+  lua_pop(L, 2);
+}
+
 static void of_broken(lua_State *L, const unsigned char *bytes, size_t len) {
-  lua_createtable(L, 0, 1);
   if (len > 0 && bytes[0] != CCP_R_BROKEN) {
     ccp_error_of_reply(L, bytes[0], bytes + 1, len - 1);
     lua_pop(L, 1);
   } else
     lua_pushnil(L);
-  lua_pushfstring(L, "the executor is broken: %s", luaL_tolstring(L, -1, NULL));
-  lua_insert(L, -4); /* message, fields, cause, its text */
-  lua_pop(L, 1);
-  lua_setfield(L, -2, "cause");
-  ccp_error_make(L, "BrokenExecutorError", lua_tostring(L, -2));
-  lua_remove(L, -2);
+  ccp_error_broken(L);
 }
 
 void ccp_error_of_reply(lua_State *L, uint8_t status, const void *bytes,

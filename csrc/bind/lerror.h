@@ -21,9 +21,11 @@ void ccp_error_make(lua_State *L, const char *kind, const char *message);
 ** CCP_E_NOTSENDABLE the path is on top of the stack. */
 int ccp_error_raise(lua_State *L, int code, const char *what);
 
+/* Replaces the error value on top by the BrokenExecutorError it caused. */
+void ccp_error_broken(lua_State *L);
+
 /* Pushes error value and traceback (or nil) of a reply that is no
-** CCP_R_VALUES. In protected mode if 'status' is CCP_R_ERROR or CCP_R_BROKEN,
-** since decoding may raise. pool_name: for messages. */
+** CCP_R_VALUES. May raise: what the error value refers to may be missing. */
 void ccp_error_of_reply(lua_State *L, uint8_t status, const void *bytes,
                         size_t len);
 

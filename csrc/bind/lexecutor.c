@@ -44,6 +44,16 @@ void ccp_check_target(lua_State *L, int arg) {
                    "function or \"module.function\"");
 }
 
+void ccp_executor_check_inline(lua_State *L, ccp_executor *ex, int self) {
+  if (ex->shut)
+    (void)ccp_error_raise(L, CCP_E_CLOSED, NULL);
+  if (!ex->broken)
+    return;
+  lua_getiuservalue(L, self, 1);
+  ccp_error_broken(L);
+  lua_error(L);
+}
+
 int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code) {
   uint8_t status;
   ccp_bytes cause;
@@ -291,7 +301,10 @@ static int core_stats(lua_State *L) {
   set_count(L, "done", n.done);
   set_count(L, "failed", n.failed);
   set_count(L, "cancelled", n.cancelled);
+  set_count(L, "timeouts", n.timeouts);
+  set_count(L, "retries", n.retries);
   set_count(L, "crashes", n.crashes);
+  set_count(L, "recycled", n.recycled);
   set_count(L, "abandoned", n.abandoned);
   lua_newtable(L);
   for (uint32_t i = 0; ex->handle && i < ex->max_workers; i++) {

@@ -14,6 +14,8 @@ typedef struct ccp_executor {
   ccp_client *client; /* borrowed: anchored in the registry */
   ccp_handle *handle; /* borrowed; NULL: runs inline */
   int shut;           /* runs inline: takes no more */
+  int broken;         /* runs inline: the initializer failed, with the error in
+                         the user value */
   /* the function sent last, if it always encodes to the same bytes; anchored
   ** by the user value */
   const void *quick_fn;
@@ -30,6 +32,10 @@ ccp_executor *ccp_executor_push(lua_State *L, int arg);
 
 /* Raises the error that a submit to this executor gave. */
 int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code);
+
+/* Raises BrokenExecutorError or ShutdownError if the inline executor, whose
+** userdata is at index 'self', takes no more calls. */
+void ccp_executor_check_inline(lua_State *L, ccp_executor *ex, int self);
 
 /* Checks that argument 'arg' is something a worker can call. */
 void ccp_check_target(lua_State *L, int arg);

@@ -102,18 +102,17 @@ static int push_values(lua_State *L, ccp_future *f, int index) {
 
 /* Pushes error value and traceback or nil. */
 static void push_failure(lua_State *L, ccp_future *f, int index) {
+  int top = lua_gettop(L);
   if (f->form != FAILURE) {
     size_t len;
     const void *p = message(L, f, index, &len);
-    ccp_error_of_reply(L, f->status, p, len);
     lua_createtable(L, 2, 0);
-    lua_pushvalue(L, -3);
+    ccp_error_of_reply(L, f->status, p, len);
+    lua_rawseti(L, -3, 2);
     lua_rawseti(L, -2, 1);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, 2);
     ccp_future_set_outcome(L, f, index);
     f->form = FAILURE;
-    lua_pop(L, 2);
+    lua_settop(L, top);
   }
   ccp_future_push_outcome(L, f, index);
   lua_rawgeti(L, -1, 1);

@@ -81,11 +81,16 @@ void ccp_map_deliver(ccp_chunk *c) {
   }
 }
 
-static void close_map(ccp_map *m) {
+void ccp_map_close(ccp_map *m) {
   ccp_chunk *c;
   if (m->closed)
     return;
-  m->closed = m->exhausted = 1;
+  m->exhausted = 1;
+  if (m->filling) { /* the source did it: ccp_map_fill sees to it */
+    m->closing = 1;
+    return;
+  }
+  m->closed = 1;
   if (m->handle && m->handle->pool && ccp_pool_is_ours(m->handle->pool)) {
     for (c = m->first; c; c = c->behind)
       ccp_pool_cancel_chunk(m->handle->pool, c);
@@ -118,7 +123,7 @@ static void wait_for_news(lua_State *L, ccp_map *m) {
   if (ccp_client_wait(L, m->ex->client, m->handle->pool, m->deadline_ns,
                       has_news, m) == CCP_OK)
     return;
-  close_map(m);
+  ccp_map_close(m);
   (void)ccp_error_raise(L, CCP_E_TIMEOUT, "map: the time is up");
 }
 
@@ -292,8 +297,12 @@ static int map_step(lua_State *L) {
     return 0;
   if (m->handle && !ccp_pool_is_ours(m->handle->pool))
     return luaL_error(L, "this iterator belongs to the process that made it");
+  if (m->filling)
+    return luaL_error(L, "a map's source must not step the map itself");
   if (!m->exhausted)
     ccp_map_fill(L, m);
+  if (m->closed)
+    return 0;
   c = m->ordered || !m->handle ? next_ordered(L, m) : next_unordered(L, m);
   if (c)
     return give(L, m, c);
@@ -302,12 +311,12 @@ static int map_step(lua_State *L) {
     lua_getiuservalue(L, 1, CCP_MAP_FAILED);
     return lua_error(L);
   }
-  close_map(m);
+  ccp_map_close(m);
   return 0;
 }
 
 static int map_close(lua_State *L) {
-  close_map(check(L, 1));
+  ccp_map_close(check(L, 1));
   return 0;
 }
 
@@ -362,9 +371,11 @@ static int core_map(lua_State *L) {
   int64_t deadline = ccp_check_timeout(L, 7);
   ccp_map *m;
   ccp_check_target(L, 2);
-  if (!ex->handle && ex->shut)
-    return ccp_error_raise(L, CCP_E_CLOSED, NULL);
   lua_settop(L, 9);
+  if (!ex->handle) {
+    ccp_executor_check_inline(L, ccp_executor_push(L, 1), 10);
+    lua_settop(L, 9);
+  }
   m = push_map(L, ex);
   m->begun_ns = ccp_clock_now_ns();
   m->deadline_ns = deadline;
@@ -381,8 +392,11 @@ static int core_map(lua_State *L) {
   if (m->n >= 0) {
     ccp_map_fill(L, m);
     if (m->source_failed && m->pulled < (uint64_t)m->n) {
-      close_map(m); /* an element that cannot be sent: nothing is */
+      ccp_map_close(m); /* an element that cannot be sent: nothing is */
+      luaL_where(L, 2); /* the program: this is called by map's Lua part */
       lua_getiuservalue(L, 1, CCP_MAP_FAILED);
+      if (lua_type(L, -1) == LUA_TSTRING)
+        lua_concat(L, 2);
       return lua_error(L);
     }
   }

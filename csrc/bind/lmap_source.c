@@ -225,10 +225,20 @@ void ccp_map_fill(lua_State *L, ccp_map *m) {
     lua_pushcfunction(L, fill_chunk);
     lua_pushvalue(L, 1);
     m->body_items = 0;
+    m->filling = 1;
     status = lua_pcall(L, 1, 0, 0);
+    m->filling = 0;
+    if (m->closing) {
+      ccp_map_close(m);
+      return; /* an error of the source goes with it */
+    }
     if (status != LUA_OK) {
       m->exhausted = m->source_failed = 1;
       lua_setiuservalue(L, 1, CCP_MAP_FAILED);
+    }
+    if (status != LUA_OK && m->n >= 0) { /* of an array, nothing is sent */
+      m->pulled -= m->body_items;
+      return;
     }
     if (m->body_items)
       submit(L, m);

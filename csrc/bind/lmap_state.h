@@ -33,8 +33,13 @@ typedef struct ccp_map {
   uint8_t exhausted; /* the source has no more */
   uint8_t
       source_failed; /* user value CCP_MAP_FAILED is the error to raise then */
+  uint8_t filling;   /* the source may be running */
+  uint8_t closing;   /* closed meanwhile */
   uint8_t closed;
 } ccp_map;
+
+/* Cancels what has not started and lets go of everything. Idempotent. */
+void ccp_map_close(ccp_map *m);
 
 /* Adds a chunk to those to be read. */
 void ccp_map_append(ccp_map *m, ccp_chunk *c);

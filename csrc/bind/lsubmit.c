@@ -118,8 +118,6 @@ static void encode_call(lua_State *L, ccp_executor *ex, int n) {
 static int submit_inline(lua_State *L, ccp_executor *ex) {
   const ccp_buf *out = &ex->client->out;
   int future;
-  if (ex->shut)
-    return ccp_error_raise(L, CCP_E_CLOSED, NULL);
   (void)ccp_future_new(L, FUTURE_CLASS, NULL, NULL);
   future = lua_gettop(L);
   lua_pushlstring(L, (const char *)out->data, out->len);
@@ -136,6 +134,8 @@ static int core_submit(lua_State *L) {
   if (len)
     return submit_to_pool(L, ex, quick, len);
   ccp_check_target(L, 2);
+  if (!ex->handle)
+    ccp_executor_check_inline(L, ex, n + 1);
   encode_call(L, ex, n);
   if (!ex->handle)
     return submit_inline(L, ex);
@@ -144,9 +144,31 @@ static int core_submit(lua_State *L) {
   return submit_to_pool(L, ex, NULL, 0);
 }
 
+/* initialize(executor, fn, ...): an inline executor's initializer, by value as
+** in a worker. */
+static int core_initialize(lua_State *L) {
+  int n = lua_gettop(L), failed;
+  ccp_executor *ex = ccp_executor_push(L, 1);
+  encode_call(L, ex, n);
+  (void)submit_inline(L, ex);
+  failed = ex->inline_counts.failed > 0;
+  ex->inline_counts = (ccp_pool_counts){0};
+  if (failed) {
+    lua_getfield(L, -1, "exception");
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    lua_setiuservalue(L, n + 1, 1);
+    ex->broken = 1;
+  }
+  return 0;
+}
+
 void ccp_submit_function(lua_State *L, int class_, int in_flight) {
   lua_pushvalue(L, class_);
   lua_pushvalue(L, in_flight);
   lua_pushcclosure(L, core_submit, 2);
   lua_setfield(L, -2, "submit");
+  lua_pushvalue(L, class_);
+  lua_pushcclosure(L, core_initialize, 1);
+  lua_setfield(L, -2, "initialize");
 }

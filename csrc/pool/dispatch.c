@@ -192,8 +192,8 @@ static void take_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
     return;
   }
   t = r->slot < CCP_WINDOW ? p->by_slot[r->slot] : NULL;
-  if (!t || p->poster.lap[r->slot] != r->lap || r->status > CCP_R_MEMORY ||
-      r->item + t->base != t->done) {
+  if (!t || !ccp_board_is(&p->poster, r->slot, r->lap) ||
+      r->status > CCP_R_MEMORY || r->item + t->base != t->done) {
     if (r->is_block)
       ccp_arena_free(ccp_arena_own(r->bytes));
     return;

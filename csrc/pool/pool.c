@@ -26,14 +26,14 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   ccp_plan *plan = &p->plan;
   int cores = ccp_cpu_affinity();
   plan->is_process = c->is_process;
-  strncpy(plan->name, c->name, CCP_NAME_BYTES - 1);
+  plan->name = copy_text(c->name);
   plan->path = copy_text(c->path);
   plan->cpath = copy_text(c->cpath);
   plan->open_core = c->open_core;
   plan->finish = c->finish;
   plan->board = ccp_board_new(c->max_workers, c->is_process);
   p->shelf = ccp_shelf_new();
-  if (!plan->board || !p->shelf || (c->path && !plan->path) ||
+  if (!plan->name || !plan->board || !p->shelf || (c->path && !plan->path) ||
       (c->cpath && !plan->cpath))
     return CCP_E_NOMEM;
   p->funcs.ud = p->shelf;
@@ -109,6 +109,7 @@ int ccp_pool_is_ours(const ccp_pool *p) {
 static void free_memory(ccp_pool *p) {
   ccp_board_free(p->plan.board);
   ccp_shelf_free(p->shelf);
+  free(p->plan.name);
   free(p->plan.path);
   free(p->plan.cpath);
   free(p->plan.prelude);
@@ -324,7 +325,7 @@ int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w) {
       continue;
     c = ccp_board_look(p->plan.board, i);
     if (c.state == CCP_CLAIMED && c.worker == index)
-      w->task = p->by_slot[i]->id;
+      w->task = (int64_t)p->poster.pos[i] + 1;
   }
   ccp_lock_release(&p->lock);
   return used;

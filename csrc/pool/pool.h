@@ -108,7 +108,8 @@ uint32_t ccp_pool_ready(const ccp_pool *p);
 int ccp_pool_cause(ccp_pool *p, uint8_t *status, ccp_bytes *out);
 
 typedef struct ccp_pool_counts {
-  uint64_t submitted, done, failed, cancelled, crashes, recycled, abandoned;
+  uint64_t submitted, done, failed, cancelled;
+  uint64_t timeouts, retries, crashes, recycled, abandoned;
   uint64_t queued, running;
 } ccp_pool_counts;
 typedef struct ccp_worker_info {

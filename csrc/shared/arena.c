@@ -45,20 +45,24 @@ typedef struct control {
 static unsigned char *base; /* both set once, before any fork */
 static size_t size;
 
+/* A number, or one with a unit behind it; what is neither counts as unset. */
 static size_t wanted_size(void) {
   const char *text = getenv("CCPOOL_ARENA");
   const size_t usual = (size_t)1 << 38; /* addresses, not memory */
-  char *end;
+  const char *units = "KMG", *unit;
+  unsigned shift = 0;
   unsigned long long n;
-  if (!text || !*text)
+  char *end;
+  if (!text || *text < '0' || *text > '9')
     return usual;
   n = strtoull(text, &end, 10);
-  for (const char *unit = "KMG"; *end && *unit; unit++) {
-    n <<= 10;
-    if (*unit == *end)
-      break;
+  if (*end) {
+    unit = strchr(units, *end & ~0x20);
+    if (!unit || end[1])
+      return usual;
+    shift = 10 * (unsigned)(unit - units + 1);
   }
-  return n ? (size_t)n : usual;
+  return n && n <= SIZE_MAX >> shift ? (size_t)(n << shift) : usual;
 }
 
 static void reserve(void) {

@@ -37,6 +37,14 @@ ccp_claim_word ccp_word_unpack(uint64_t word) {
   return w;
 }
 
+static uint16_t lap_of(uint64_t pos) {
+  return (uint16_t)(pos / CCP_WINDOW);
+}
+
+int ccp_board_is(const ccp_poster *p, int slot, uint16_t lap) {
+  return lap_of(p->pos[slot]) == lap;
+}
+
 /* ---------------------------------------------------------- the mapping */
 
 static size_t round_up(size_t n, size_t to) {
@@ -83,10 +91,6 @@ int ccp_board_room(ccp_board *b, ccp_poster *p) {
   return (int)(p->tail & WINDOW_MASK);
 }
 
-static uint16_t lap_of(uint64_t pos) {
-  return (uint16_t)(pos / CCP_WINDOW);
-}
-
 void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
                     size_t len, int is_block, uint32_t items) {
   ccp_slot *s = &b->slots[slot];
@@ -105,7 +109,7 @@ void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
   }
   __builtin_prefetch(&b->slots[(p->tail + 2) & WINDOW_MASK], 1);
   p->taken[slot] = items > 1 ? 2 : 1;
-  p->lap[slot] = w.lap;
+  p->pos[slot] = p->tail;
   p->used++;
   p->tail++;
   if (items > 1)

@@ -91,7 +91,6 @@ typedef struct ccp_record {
   /* written by the parent */
   _Alignas(64) _Atomic uint64_t tail; /* bytes read from its ring, ever */
   _Atomic uint32_t quit;              /* end after the current item */
-  _Atomic uint32_t broadcast;
   /* futex: 1 when rung, put back to 0 by the worker as it wakes */
   _Alignas(64) _Atomic uint32_t bell;
   _Atomic uint32_t room; /* futex: grows when the ring was drained */
@@ -165,6 +164,8 @@ int ccp_board_cut(ccp_board *b, int slot, uint32_t keep);
 ** word stays as it is: nobody takes CLAIMED for READY, and a worker that is
 ** through with a call does not look at it any more. */
 void ccp_board_release(ccp_board *b, ccp_poster *p, int slot);
+/* Does a call of that lap lie in the slot? */
+int ccp_board_is(const ccp_poster *p, int slot, uint16_t lap);
 /* The word now. */
 ccp_claim_word ccp_board_look(const ccp_board *b, int slot);
 /* Wakes one idle worker if there is one, none is on its way, and it is worth

@@ -14,15 +14,13 @@
 struct ccp_funcs;
 struct lua_State;
 
-enum { CCP_NAME_BYTES = 64 };
-
 typedef struct ccp_plan {
   ccp_board *board;
   int is_process;
-  char name[CCP_NAME_BYTES]; /* of the pool; worker i is NAME_i */
-  char *path, *cpath;        /* package.path and cpath for threads; owned */
-  unsigned char *prelude;    /* message: preloads, initializer, its arguments;
-                                owned, NULL for none */
+  char *name;             /* of the pool; worker i is NAME_i; owned */
+  char *path, *cpath;     /* package.path and cpath for threads; owned */
+  unsigned char *prelude; /* message: preloads, initializer, its arguments;
+                             owned, NULL for none */
   size_t prelude_len;
   int (*open_core)(struct lua_State *L); /* luaopen_ccpool_core */
   void (*finish)(struct lua_State *L);   /* ends what its own pools still do */

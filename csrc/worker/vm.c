@@ -276,8 +276,11 @@ static int open_state(vm *v, lua_State *inherited) {
 }
 
 static void name_worker(const ccp_plan *plan, uint32_t index) {
-  char name[CCP_NAME_BYTES + 16];
-  (void)snprintf(name, sizeof name, "%s_%u", plan->name, index + 1);
+  char name[16]; /* the system keeps no more; the number matters most */
+  char number[12];
+  int n = snprintf(number, sizeof number, "_%u", index + 1);
+  (void)snprintf(name, sizeof name, "%.*s%s", (int)sizeof name - 1 - n,
+                 plan->name, number);
   ccp_thread_name(name);
 }
 

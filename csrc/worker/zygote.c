@@ -154,9 +154,9 @@ static void live(zygote *z) {
 }
 
 static void be_zygote(zygote *z, pid_t program) {
-  char name[CCP_NAME_BYTES + 8];
+  char name[16];
   ccp_process_be_zygote();
-  (void)snprintf(name, sizeof name, "%s_z", z->plan->name);
+  (void)snprintf(name, sizeof name, "%.13s_z", z->plan->name);
   ccp_thread_name(name);
   z->self = getpid();
   z->children = calloc(z->plan->board->workers, sizeof *z->children);

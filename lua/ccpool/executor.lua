@@ -44,7 +44,7 @@ local function check_constructor(who, given)
   if type(given) == "number" then given = { max_workers = given } end
   local opts = options.check(who, given, CONSTRUCTOR, 3)
   if opts.max_workers and opts.max_workers > MAX_WORKERS then
-    error(("bad option 'max_workers' to '%s' (at most %d)"):format(who, MAX_WORKERS), 4)
+    error(("bad option 'max_workers' to '%s' (at most %d)"):format(who, MAX_WORKERS), 3)
   end
   return opts
 end
@@ -60,8 +60,12 @@ local function construct(class, who, kind, given)
   local handle = core.new(kind, name, n, GRACE, preload, opts.initializer,
     table.unpack(initargs, 1, initargs.n or #initargs))
   -- submit stands in the object too: it is what is looked up most
-  return setmetatable({ handle, kind = kind, name = name, max_workers = n,
+  local self = setmetatable({ handle, kind = kind, name = name, max_workers = n,
     submit = core.submit }, class)
+  if kind == "serial" and opts.initializer then
+    core.initialize(self, opts.initializer, table.unpack(initargs, 1, initargs.n or #initargs))
+  end
+  return self
 end
 
 --- Queues `fn(...)`.
@@ -84,11 +88,16 @@ local MAP = {
   on_error = "\"raise\" or \"return\"",
 }
 
+-- Called in tail position, so level 2 is the program's.
 local function map(who, star, self, fn, source, given)
-  local opts = options.check(who, given, MAP, 3)
+  local opts = options.check(who, given, MAP, 2)
+  if type(fn) ~= "function" and type(fn) ~= "string" then
+    error(("bad argument #1 to '%s' (function or \"module.function\" expected, got %s)")
+      :format(who, type(fn)), 2)
+  end
   if type(source) ~= "table" and type(source) ~= "function" then
     error(("bad argument #2 to '%s' (array or iterator function expected, got %s)")
-      :format(who, type(source)), 3)
+      :format(who, type(source)), 2)
   end
   local chunksize = opts.chunksize ~= "auto" and opts.chunksize or 0
   return core.map(self, fn, source, chunksize, opts.buffersize or 0, opts.ordered ~= false,
@@ -143,8 +152,8 @@ function Executor:shutdown(opts)
 end
 
 --- Sends SIGTERM to process workers and interrupts thread workers; every
--- unfinished future ends with CancelledError. What lives on after a second is
--- killed.
+-- unfinished future ends with CancelledError. After a second, processes that
+-- live on are killed, and threads that are stuck in C code are abandoned.
 function Executor:terminate() core.kill(self, SIGTERM) end
 
 --- As `terminate`, with SIGKILL.
@@ -156,8 +165,8 @@ function Executor:warmup() core.warmup(self) end
 
 --- What the executor did and does.
 -- @treturn table `submitted`, `queued`, `running`, `done`, `failed`,
---   `cancelled`, `crashes` (counts of calls; `map` counts items) and `workers`,
---   an array of `id`, `name`, `pid`, `state`, `task`, `tasks`, `age` (seconds)
+--   `cancelled`, `timeouts`, `retries`, `crashes`, `recycled`, `abandoned`
+--   (counts; `map` counts items) and `workers`, an array of `id`, `name`, `pid`, `state`, `task`, `tasks`, `age` (seconds)
 --   and `rss` (bytes; processes)
 -- @usage
 -- local ex <close> = ccpool.ThreadPoolExecutor(2)

@@ -31,6 +31,7 @@ end
 core.set_callback_reporter(function(err, future) ccpool.on_callback_error(err, future) end)
 
 --- Takes in what has finished and runs done callbacks.
+-- @function ccpool.poll
 -- @tparam[opt] number timeout seconds to wait for a future to finish; nil waits
 --   until one does, 0 only looks. Without a pending future it returns at once.
 -- @treturn integer how many futures came in
@@ -40,7 +41,7 @@ core.set_callback_reporter(function(err, future) ccpool.on_callback_error(err, f
 -- ex:submit(math.sqrt, 16):add_done_callback(function(f) seen = f:result() end)
 -- while not seen do ccpool.poll() end
 -- assert(seen == 4)
-function ccpool.poll(timeout) return core.step(timeout) end
+ccpool.poll = core.step
 
 --- Inside a worker, who it is.
 -- @treturn ?table `kind` ("thread" or "process"), `id`, `name`, `pid`, `task`

@@ -9,7 +9,7 @@ local M = {}
 
 local function bad(who, i, got)
   error(("bad argument #1 to '%s' (array of futures, or table with futures as keys, expected; " ..
-    "got a %s at %s)"):format(who, type(got), tostring(i)), 4)
+    "got a %s at %s)"):format(who, type(got), tostring(i)), 5)
 end
 
 --- The futures of an array or the keys of a table, each once.

@@ -1,5 +1,7 @@
 /*
 ** The crew. crew_work and what it calls run in workers, the rest in the parent.
+**
+** Size: a pool in small; its parts only make sense together.
 */
 #include "crew.h"
 

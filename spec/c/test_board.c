@@ -2,9 +2,12 @@
 ** Tests of task/board.h: every transition of a slot's word, alone and against
 ** another thread, and who is woken. What needs whole workers is in
 ** test_crew.c.
+**
+** Size: one test for each transition, which belong together.
 */
 #include "task/board.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "check.h"
@@ -251,9 +254,13 @@ typedef struct race {
   _Atomic uint32_t got;     /* items the worker claimed, of all rounds */
 } race;
 
+/* Yields, for there may be one processor only. */
 static void wait_for(_Atomic uint32_t *word, uint32_t n) {
-  while (atomic_load_explicit(word, memory_order_acquire) < n)
-    ccp_clock_pause();
+  for (int i = 1; atomic_load_explicit(word, memory_order_acquire) < n; i++)
+    if (i % 1000 == 0)
+      (void)sched_yield();
+    else
+      ccp_clock_pause();
 }
 
 static void race_worker(void *arg) {
@@ -309,7 +316,7 @@ static void cut_and_next_share_the_items(void) {
     total += r.items;
     atomic_store(&r.round, i);
     while (ccp_board_look(r.f.b, slot).state != CCP_CLAIMED)
-      ccp_clock_pause();
+      (void)sched_yield();
     for (uint32_t keep = i % 32; keep < 64; keep = keep ? keep / 2 : 64) {
       from = ccp_board_cut(r.f.b, slot, keep);
       CHECK(from < (int)end);
@@ -367,7 +374,7 @@ static void start_sleepers(fixture *f, sleeper *s) {
     CHECK(ccp_thread_start(&s[i].thread, sleep_and_claim, &s[i], 0) == CCP_OK);
   }
   while (ccp_board_idle(f->b) < WORKERS)
-    ccp_clock_pause();
+    (void)sched_yield();
 }
 
 static int count_claimed(sleeper *s) {

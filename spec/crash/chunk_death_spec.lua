@@ -1,17 +1,19 @@
 local ccpool = require "ccpool"
+local fifo = require "spec.support.fifo"
 local program = require "spec.support.program"
+local task = require "spec.support.pools".task
 
 local BOUND = program.BOUND
 
 --- Appends its number to a file, then returns it, or dies if it is one of these.
 local function work(path, dying)
-  return function(n)
+  return task(function(n)
     local file = io.open(path, "a")
     file:write(n, "\n")
     file:close()
     if dying[n] then require "posix.signal".raise(9) end
     return n * 2
-  end
+  end)
 end
 
 local function range(n)
@@ -107,6 +109,30 @@ describe("a death within a chunk of map #crash", function()
     assert.same({ 4, 8 }, { step() })
     assert.is_nil((step()))
   end)
+
+  for _, ordered in ipairs { true, false } do
+    it("is known before the items behind it are through, " ..
+      (ordered and "ordered" or "unordered"), function()
+      local ex <close> = ccpool.ProcessPoolExecutor(1)
+      local gate <close> = fifo.new()
+      local f = task(function(path, n)
+        if n == 2 then require "posix.signal".raise(9) end
+        if n == 3 then require "spec.support.fifo".pass(path) end
+        return n
+      end)
+      local opts = { chunksize = 3, ordered = ordered, on_error = "return", timeout = BOUND }
+      local source = { { gate.path, 1 }, { gate.path, 2 }, { gate.path, 3 } }
+      local step = ex:starmap(f, source, opts)
+      assert.same({ 1, true, 1 }, { step() })
+      local i, ok, err = step()
+      assert.equal(2, i)
+      assert.is_false(ok)
+      assert.is_true(ccpool.is_error(err, "WorkerCrashedError"), tostring(err))
+      gate:open()
+      assert.same({ 3, true, 3 }, { step() })
+      assert.is_nil((step()))
+    end)
+  end
 
   it("keeps large results of the items before", function()
     local ex <close> = ccpool.ProcessPoolExecutor(1)
