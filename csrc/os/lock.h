@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 enum ccp_lock_rank {
-  CCP_RANK_POOLS = 1,  /* the list of all pools of this process */
-  CCP_RANK_POOL = 2,   /* one pool */
-  CCP_RANK_PROCESS = 3 /* the descriptors only this process holds; forking */
+  CCP_RANK_CLIENTS = 1, /* the list of the program's clients */
+  CCP_RANK_POOL = 2,    /* one pool */
+  CCP_RANK_PROCESS = 3  /* the descriptors only this process holds; forking */
 };
 
 typedef struct ccp_lock {

@@ -302,7 +302,7 @@ static void take_reply(crew *c, crew_worker *w, const ccp_reply *r) {
   crew_call *call = r->slot < CCP_WINDOW ? &c->by_slot[r->slot] : NULL;
   if (r->is_block)
     w->last_block = r->bytes;
-  if (!call || call->items == 0 || c->poster.lap[r->slot] != r->lap ||
+  if (!call || call->items == 0 || !ccp_board_is(&c->poster, r->slot, r->lap) ||
       r->item != call->done ||
       !right_bytes(r->bytes, r->len, call->first + call->done, 2))
     c->wrong++;
