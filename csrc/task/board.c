@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "os/clock.h"
+#include "os/fault.h"
 #include "os/fd.h"
 #include "os/futex.h"
 #include "os/mapping.h"
@@ -237,6 +238,7 @@ void ccp_board_pass_on(ccp_board *b) {
   if (!ccp_board_any(b) || !worth_waking(b))
     return;
   w = take_idle(b);
+  CCP_FAULT("passing");
   if (w >= 0)
     ring(&b->records[w]);
 }
@@ -377,6 +379,7 @@ void ccp_board_sleep(ccp_board *b, uint32_t me) {
   atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
   atomic_fetch_or_explicit(idle, bit, memory_order_seq_cst);
   atomic_fetch_or_explicit(watchful, bit, memory_order_seq_cst);
+  CCP_FAULT("idle");
   while (may_sleep(b, r) && /* as long as calls come, watch */
          tail != atomic_load_explicit(&b->tail, memory_order_relaxed)) {
     tail = atomic_load_explicit(&b->tail, memory_order_relaxed);
@@ -395,6 +398,7 @@ void ccp_board_call_supervisor(ccp_board *b) {
   if (atomic_load_explicit(&b->rung, memory_order_seq_cst) ||
       atomic_exchange_explicit(&b->rung, 1, memory_order_seq_cst))
     return;
+  CCP_FAULT("calling");
   ccp_fd_ring(b->supervisor_fd);
 }
 
@@ -405,6 +409,7 @@ int ccp_board_search_enter(ccp_board *b, uint32_t me) {
   if (!ccp_board_spin_enter(b))
     return 0;
   atomic_store_explicit(&b->records[me].spinning, 1, memory_order_relaxed);
+  CCP_FAULT("searching");
   atomic_fetch_add_explicit(&b->searching, 1, memory_order_seq_cst);
   return 1;
 }

@@ -143,7 +143,7 @@ typedef struct ccp_poster {
   uint64_t tail;             /* next position */
   uint32_t used;             /* slots not free */
   uint32_t woken;            /* worker woken last, or CCP_NOBODY */
-  uint16_t lap[CCP_WINDOW];  /* of the call that lies there */
+  uint64_t pos[CCP_WINDOW];  /* position of the call that lies there */
   uint8_t taken[CCP_WINDOW]; /* 0: free; 1: one call; 2: a chunk */
 } ccp_poster;
 

@@ -7,6 +7,7 @@
 
 #include "os/clock.h"
 #include "os/codes.h"
+#include "os/fault.h"
 #include "os/futex.h"
 #include "shared/arena.h"
 
@@ -77,6 +78,7 @@ void ccp_replies_put(ccp_board *b, uint32_t me, const ccp_reply *r) {
   memcpy(ring_of(b, me) + (at & RING_MASK), &h, sizeof h);
   if (h.size)
     memcpy(ring_of(b, me) + (at & RING_MASK) + sizeof h, from, h.size);
+  CCP_FAULT("written");
   /* seq_cst exchange: the record is visible to who reads this head; and either
   ** the owner, on its way to sleep, sees it, or this worker sees it asleep */
   atomic_exchange_explicit(&rec->head, at + padded(h.size),

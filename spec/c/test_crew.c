@@ -60,7 +60,15 @@ static uint32_t chunk_size(uint32_t first) {
   return r % 3 ? 1 : 2 + r % 50;
 }
 
-/* Posts in bursts and waits in between; some calls are cancelled. */
+static void wait_until(crew *c, uint32_t finished) {
+  while (c->finished < finished) {
+    crew_fill(c);
+    crew_wait(c, CCP_NEVER);
+  }
+}
+
+/* Posts in bursts and waits in between, now and then until all workers are
+** idle; some calls are cancelled. */
 static void post_all(crew *c) {
   uint32_t first = 0, burst = 0;
   while (first < c->total) {
@@ -75,11 +83,7 @@ static void post_all(crew *c) {
       burst = crew_mix(first ^ 0xb) % 400;
       if (burst % 8 == 1) /* fills the window, and more */
         burst += 2 * CCP_WINDOW;
-      if (burst % 4 == 0) /* all workers go to sleep */
-        while (c->finished < first)
-          crew_wait(c, CCP_NEVER);
-      else
-        crew_wait(c, CCP_NEVER);
+      wait_until(c, burst % 4 ? c->finished + (c->finished < first) : first);
     } else
       burst--;
   }
@@ -96,10 +100,7 @@ static void threads_lose_and_double_nothing(void) {
   atomic_store(&c.board->head, c.poster.tail);
   crew_start_threads(&c);
   post_all(&c);
-  while (c.finished < c.total) {
-    crew_fill(&c);
-    crew_wait(&c, CCP_NEVER);
-  }
+  wait_until(&c, c.total);
   crew_close(&c);
   CHECK(crew_faults(&c, c.total) == 0 && c.poster.used == 0);
   CHECK(atomic_load(&c.board->chunks) == 0 && ccp_board_idle(c.board) == 0);

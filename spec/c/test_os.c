@@ -153,7 +153,7 @@ static void one_holds_the_lock_at_a_time(void) {
 
 static void locks_nest_in_rising_order(void) {
   ccp_lock low, high = CCP_LOCK_INIT(CCP_RANK_PROCESS);
-  ccp_lock_init(&low, CCP_RANK_POOLS);
+  ccp_lock_init(&low, CCP_RANK_CLIENTS);
   for (int i = 0; i < 3; i++) {
     ccp_lock_acquire(&low);
     ccp_lock_acquire(&high);
@@ -165,7 +165,7 @@ static void locks_nest_in_rising_order(void) {
 
 #ifdef CCP_DEBUG
 static int lock_downwards(void) {
-  ccp_lock low = CCP_LOCK_INIT(CCP_RANK_POOLS);
+  ccp_lock low = CCP_LOCK_INIT(CCP_RANK_CLIENTS);
   ccp_lock high = CCP_LOCK_INIT(CCP_RANK_PROCESS);
   (void)close(STDERR_FILENO);
   (void)signal(SIGABRT, SIG_DFL);
