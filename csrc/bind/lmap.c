@@ -22,6 +22,8 @@
 
 #define MAGIC 0x3a9a3a9au
 
+enum { SCAN_MOST = 4096 }; /* elements looked at for holes before the first */
+
 static const char class_key = 0; /* its address: in the registry */
 
 static ccp_map *check(lua_State *L, int arg) {
@@ -364,6 +366,25 @@ static void encode_function(lua_State *L, ccp_map *m) {
     (void)ccp_error_raise(L, rc, NULL);
 }
 
+/* A hole in a long array shows only when it is come to; what was submitted
+** until then is cancelled. */
+static void check_holes(lua_State *L, const ccp_map *m) {
+  lua_getiuservalue(L, 1, CCP_MAP_SOURCE);
+  for (lua_Integer i = 1; i <= m->n && m->n <= SCAN_MOST; i++) {
+    if (lua_rawgeti(L, -1, i) == LUA_TNIL) {
+      luaL_where(L, 2); /* the program: this is called by map's Lua part */
+      lua_pushfstring(L,
+                      "bad argument #2 to 'map' (element %I of the array is "
+                      "nil)",
+                      (LUAI_UACINT)i);
+      lua_concat(L, 2);
+      lua_error(L);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
 /* map(executor, fn, source, chunksize | 0, buffersize | 0, ordered, timeout,
 ** returns_errors, star) -> what a generic for wants. */
 static int core_map(lua_State *L) {
@@ -390,6 +411,7 @@ static int core_map(lua_State *L) {
   lua_replace(L, 1); /* the ccp_map */
   lua_settop(L, 1);
   if (m->n >= 0) {
+    check_holes(L, m);
     ccp_map_fill(L, m);
     if (m->source_failed && m->pulled < (uint64_t)m->n) {
       ccp_map_close(m); /* an element that cannot be sent: nothing is */

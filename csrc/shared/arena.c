@@ -182,16 +182,28 @@ void *ccp_arena_alloc(size_t len, size_t *room) {
   return (unsigned char *)h + HEADER;
 }
 
+static void chill(header *h, size_t len) {
+  h->cold = 1;
+  ccp_mapping_punch((unsigned char *)h + HEADER, len - HEADER);
+}
+
 /* Large idle blocks keep pages up to a bound: a first touch of a page costs
-** more than copying it, but a peak must not last. */
-static void cool(header *h, size_t len) {
+** more than copying it, but a peak must not last. The block that was used last
+** is the likeliest to be used next, so another one of its size gives its pages
+** up for it. */
+static void cool(header *h, unsigned c) {
+  size_t len = (size_t)1 << c;
+  header *other;
   uint64_t warm =
       atomic_fetch_add_explicit(&ctl()->warm, len, memory_order_relaxed);
-  h->cold = warm + len > WARM_MOST;
-  if (!h->cold)
+  h->cold = 0;
+  if (warm + len <= WARM_MOST)
     return;
   atomic_fetch_sub_explicit(&ctl()->warm, len, memory_order_relaxed);
-  ccp_mapping_punch((unsigned char *)h + HEADER, len - HEADER);
+  other = pop(c);
+  chill(other && !other->cold ? other : h, len);
+  if (other)
+    push(c, other);
 }
 
 void ccp_arena_free(void *block) {
@@ -201,7 +213,7 @@ void ccp_arena_free(void *block) {
   h = header_of(block);
   atomic_store_explicit(&h->state, IDLE, memory_order_relaxed);
   if (((size_t)1 << h->class_) >= PUNCH_FROM)
-    cool(h, (size_t)1 << h->class_);
+    cool(h, h->class_);
   push(h->class_, h);
 }
 

@@ -192,6 +192,7 @@ const ccp_item *ccp_loop_next(ccp_loop *l) {
 static void wait_for_room(ccp_loop *l, size_t len) {
   ccp_record *r = mine(l);
   atomic_store_explicit(&r->full, 1, memory_order_seq_cst);
+  CCP_FAULT("full");
   while (!ccp_replies_room(l->board, l->me, len)) {
     announce(l, 1);
     ccp_replies_wait(l->board, l->me, len);

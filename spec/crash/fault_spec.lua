@@ -21,10 +21,11 @@ local POINTS = {
   { name = "sleep" },
   { name = "idle" },
   { name = "passing", runs = 0 },
-  { name = "calling" },
+  { name = "calling", runs = 1 },
   { name = "full", runs = 1 },
 }
-local WORKLOADS = { "single", "steps", "chunks", "chunks unordered", "single large", "chunks large" }
+local WORKLOADS = { "single", "single medium", "single large", "steps", "chunks",
+  "chunks unordered", "chunks large" }
 
 local function debug_build()
   local build = os.getenv("CCPOOL_BUILD") or ""
@@ -61,7 +62,9 @@ local function check(path, point, n, workload)
   })
   assert.equal("", result.err)
   assert.equal(0, result.code)
-  assert.matches("end\n$", result.out)
+  local crashes = tonumber(result.out:match("crashes\t(%d+)\n$"))
+  assert.is_truthy(crashes)
+  if os.getenv"SEE" then io.stderr:write(point.name," ",n," ",workload," ",crashes,"\n") end
   local outcomes, counts = outcomes_of(result.out), log:counts()
   for i = 1, ITEMS do
     check_item(i, outcomes[tostring(i)], counts[tostring(i)] or 0, point,

@@ -62,6 +62,41 @@ describe("require 'ccpool'", function()
     assert.equal("done", out)
   end)
 
+  it("may happen again after package.loaded was cleared, as test runners do", function()
+    local out, code, err = pools.run_script[[
+      local function load_anew()
+        for name in pairs(package.loaded) do
+          if name:find("^ccpool") then package.loaded[name] = nil end
+        end
+        return require "ccpool"
+      end
+      local function use(ccpool, ex)
+        local seen
+        ex:submit(math.sqrt, 16):add_done_callback(function(f) seen = f:result() end)
+        for _ = 1, 100 do
+          if seen then break end
+          ccpool.poll(1)
+        end
+        local long = ex:submit(string.rep, "x", 100)
+        local fails = ex:submit(error, { code = 7 })
+        io.write(seen, " ", #long:result(), " ", fails:exception().code, " ",
+          #ccpool.wait{ long, fails }, " ", ex:map(math.abs, { -1, -2 }):collect().n, "\n")
+      end
+      local first = load_anew()
+      local a <close> = first.ThreadPoolExecutor(1)
+      use(first, a)
+      local f = a:submit(string.rep, "y", 50)
+      local second = load_anew()
+      assert(first ~= second)
+      local b <close> = second.ThreadPoolExecutor(1)
+      use(second, b)
+      use(first, a)
+      io.write(#f:result())]]
+    assert.equal("", err)
+    assert.equal(("4.0 100 7 2 2\n"):rep(3) .. "50", out)
+    assert.equal(0, code)
+  end)
+
   it("returns the same table each time", function()
     assert.equal(require "ccpool", require "ccpool")
   end)

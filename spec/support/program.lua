@@ -182,7 +182,7 @@ function Program:read()
   end
   if not open then return false end
   if now() > self.limit then self:fail("takes too long") end
-  poll(fds, 100)
+  if (poll(fds, 100) or 0) == 0 then return true end -- nil: a signal came
   for fd, set in pairs(fds) do
     if set.revents.IN or set.revents.HUP then
       local piece = unistd.read(fd, 65536)

@@ -1,5 +1,6 @@
 --- The program that the specs of fault injection run: calls on a process pool, and a
--- line for each of them: "<item> right", "<item> WorkerCrashedError", ...
+-- line for each of them, "<item> right", "<item> WorkerCrashedError", ...; then the
+-- number of crashes.
 -- Run by program.start with its text; arguments: log, workload, workers, items.
 
 local M = {}
@@ -7,7 +8,9 @@ local M = {}
 M.source = [[
 local ccpool = require "ccpool"
 local log, workload, workers, items = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
-local large = workload:find("large", 1, true) and 100000 or 0
+-- medium results fill the reply ring, large ones have a block of their own
+local large = workload:find("large", 1, true) and 100000 or
+  workload:find("medium", 1, true) and 10000 or 0
 
 local function work(n)
   local file = io.open(log, "a")
@@ -65,7 +68,7 @@ elseif workload:find("steps", 1, true) then
 else
   chunks(workload:find("unordered", 1, true) == nil)
 end
-print "end"
+print("crashes", ex:stats().crashes)
 ]]
 
 return M
