@@ -133,9 +133,17 @@ static void unblock_signals(void) {
   (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The zygote has set all others to their defaults already. */
+static void worker_signals(void) {
+  static const int changed[] = {SIGHUP,  SIGQUIT, SIGTERM,
+                                SIGPIPE, SIGTSTP, SIGCHLD};
+  for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
+    (void)signal(changed[i], SIG_DFL);
+}
+
 int ccp_process_be_worker(pid_t parent) {
   (void)setpgid(0, 0);
-  default_signals();
+  worker_signals();
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   unblock_signals();
   return getppid() == parent; /* it may have died before the prctl */

@@ -32,8 +32,8 @@ void ccp_process_close_fd(int fd);
 ** a thread that holds none of our locks. */
 pid_t ccp_process_fork(const int *keep, int n);
 
-/* In a child: default dispositions, SIGINT ignored, nothing blocked; killed
-** with its parent. False when the parent (pid) is gone already. */
+/* In a child of a zygote: default dispositions, SIGINT ignored, nothing
+** blocked; killed with its parent. False when the parent is gone already. */
 int ccp_process_be_worker(pid_t parent);
 /* In a child: only SIGKILL and our own doing end it. Blocks nothing. */
 void ccp_process_be_zygote(void);

@@ -29,6 +29,7 @@ static void clear_record(ccp_record *r) {
   atomic_store(&r->tail, 0);
   atomic_store(&r->block, NULL);
   atomic_store(&r->tasks, 0);
+  atomic_store(&r->pid, 0);
   atomic_store(&r->quit, 0);
   atomic_store(&r->full, 0);
   atomic_store(&r->bell, 0);

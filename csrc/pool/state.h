@@ -17,8 +17,7 @@
 #include "worker/zygote.h"
 
 typedef struct ccp_worker {
-  int used;    /* born or being born, not yet buried */
-  int32_t pid; /* processes: once the zygote told */
+  int used; /* born or being born, not yet buried */
   int64_t born_ns;
   ccp_reader reader;         /* its place in the reply ring */
   const void *last_block;    /* the last block that a reply brought */

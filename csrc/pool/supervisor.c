@@ -25,9 +25,7 @@ static void hear_zygote(ccp_pool *p) {
   while ((rc = ccp_zygote_receive(&p->zygote, &m)) == CCP_OK) {
     if (m.index < 0 || (uint32_t)m.index >= p->max_workers)
       continue;
-    if (m.order == CCP_Z_BORN)
-      p->workers[m.index].pid = m.pid;
-    else if (m.order == CCP_Z_DIED)
+    if (m.order == CCP_Z_DIED)
       ccp_pool_died_locked(p, (uint32_t)m.index, m.pid, m.value);
     else if (m.order == CCP_Z_FAILED)
       ccp_pool_unborn_locked(p, (uint32_t)m.index, m.value);
@@ -40,7 +38,7 @@ static void hear_zygote(ccp_pool *p) {
   ccp_pool_break_locked(p, CCP_R_SYSTEM, gone, sizeof gone - 1);
   for (uint32_t i = 0; i < p->max_workers; i++)
     if (p->workers[i].used)
-      ccp_pool_died_locked(p, i, p->workers[i].pid, SIGKILL);
+      ccp_pool_died_locked(p, i, p->plan.board->records[i].pid, SIGKILL);
 }
 
 /* After ccp_pool_kill: threads are interrupted again and again, since one

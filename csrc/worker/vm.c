@@ -24,7 +24,8 @@
 #include "worker/vm_call.h"
 
 enum {
-  CREDIT_KB = 32 << 10, /* a child may allocate that before it collects */
+  CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
+                           much as it inherited */
   KEEP_BYTES = 64 << 10 /* of the reply buffer, between replies */
 };
 
@@ -176,7 +177,8 @@ static int prepare(lua_State *L) {
   vm *v = lua_touserdata(L, 1);
   const ccp_plan *plan = v->self->plan;
   if (plan->is_process) {
-    (void)lua_gc(L, LUA_GCSTEP, -CREDIT_KB);
+    int heap_kb = lua_gc(L, LUA_GCCOUNT);
+    (void)lua_gc(L, LUA_GCSTEP, heap_kb > CREDIT_KB ? -heap_kb : -CREDIT_KB);
     replace_exit(L, process_exit);
   } else
     open_thread_state(L, plan);

@@ -71,7 +71,6 @@ static void spawn(zygote *z, uint32_t index) {
   }
   (void)setpgid(pid, pid); /* the child does it too: whoever comes first */
   z->children[index] = pid;
-  tell(z, CCP_Z_BORN, (int32_t)index, pid, 0);
 }
 
 /* The group is signalled before its leader is reaped: until then nobody else

@@ -13,8 +13,7 @@
 enum ccp_zygote_order {
   CCP_Z_SPAWN,  /* fork worker 'index' */
   CCP_Z_SIGNAL, /* send 'value' to worker 'index' and its process group */
-  CCP_Z_BORN,   /* answer: worker 'index' is process 'pid' */
-  CCP_Z_DIED,   /* answer: it ended; 'value' as waitpid gave it */
+  CCP_Z_DIED,   /* answer: it was 'pid' and ended; 'value' as of waitpid */
   CCP_Z_FAILED  /* answer: fork failed; 'value' is errno */
 };
 

@@ -10,7 +10,7 @@ local ccpool = require "ccpool"
 local log, workload, workers, items = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
 -- medium results fill the reply ring, large ones have a block of their own
 local large = workload:find("large", 1, true) and 100000 or
-  workload:find("medium", 1, true) and 10000 or 0
+  workload:find("medium", 1, true) and 16000 or 0
 
 local function work(n)
   local file = io.open(log, "a")
@@ -34,6 +34,10 @@ local function single()
   for i = 1, items do
     local ok, f = pcall(ex.submit, ex, work, i)
     if ok then futures[i] = f else report(i, false, f) end
+  end
+  if workload:find("away", 1, true) then
+    local s = 0
+    for i = 1, 2000000 do s = s + i end
   end
   for i = 1, items do
     if futures[i] then report(i, futures[i]:presult()) end
