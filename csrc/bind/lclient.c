@@ -108,7 +108,8 @@ static void delist(ccp_client *c) {
 }
 
 /* Objects that are finalized after their client find that the pool is gone. */
-static void free_handle(ccp_handle *h) {
+static void free_handle(ccp_client *c, ccp_handle *h) {
+  c->leaked = c->leaked || ccp_pool_leaked(h->pool);
   ccp_pool_free(h->pool);
   h->pool = NULL;
   if (h->objects == 0)
@@ -124,7 +125,7 @@ static void free_handles(ccp_client *c) {
   while (c->handles) {
     ccp_handle *h = c->handles;
     c->handles = h->next;
-    free_handle(h);
+    free_handle(c, h);
   }
 }
 
@@ -137,7 +138,7 @@ static int client__gc(lua_State *L) {
     wait_closed(c);
   delist(c);
   free_handles(c);
-  if (ours)
+  if (ours && !c->leaked)
     ccp_arena_free(c->bell);
   c->bell = NULL;
   ccp_store_fini(&c->store);
@@ -289,7 +290,7 @@ void ccp_client_sweep(lua_State *L, ccp_client *c) {
     if (h->objects == 0 && ccp_pool_life_now(h->pool) == CCP_P_CLOSED &&
         !ccp_pool_stirs(h->pool)) {
       *at = h->next;
-      free_handle(h);
+      free_handle(c, h);
     } else
       at = &h->next;
   }
@@ -360,8 +361,11 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
   for (;;) {
     set_bell(c, CCP_LOOKING);
     ccp_client_collect(L, c);
-    if (ccp_future_run_callbacks(L, c))
+    if (c->callback_n > 0) {
+      leave(L, c); /* a callback may take its time */
+      (void)ccp_future_run_callbacks(L, c);
       continue;
+    }
     if (done(L, ud)) {
       leave(L, c);
       return CCP_OK;
@@ -376,7 +380,7 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
     }
     searched = 0;
     if (sleep_on_bell(c, deadline_ns) != CCP_OK) {
-      set_bell(c, CCP_AWAY); /* the hook may raise */
+      leave(L, c); /* the hook may raise */
       run_hooks(L);
     }
   }

@@ -39,6 +39,7 @@ typedef struct ccp_client {
   lua_Integer callback_first, callback_n;
   struct ccp_client *next; /* list of all clients of the process */
   int listed;
+  int leaked; /* a thread that was left behind may still ring the bell */
 } ccp_client;
 
 /* Makes the table of futures in flight; pushes it. Once per state. */

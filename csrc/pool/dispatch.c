@@ -189,6 +189,8 @@ static void take_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
     w->last_block = r->bytes;
   if (r->slot == CCP_NO_SLOT && r->status == CCP_R_INIT) {
     ccp_pool_break_locked(p, CCP_R_ERROR, r->bytes, r->len);
+    if (r->is_block)
+      ccp_arena_free(ccp_arena_own(r->bytes));
     return;
   }
   t = r->slot < CCP_WINDOW ? p->by_slot[r->slot] : NULL;
@@ -212,10 +214,12 @@ void ccp_pool_drain_locked(ccp_pool *p) {
     ccp_worker *w = &p->workers[i];
     ccp_reply r;
     int rc = CCP_E_FULL, any = 0;
+    uint64_t from = w->reader.tail; /* a ring's worth at a time */
     if (!w->used || !ccp_replies_any(p->plan.board, i))
       continue;
-    while ((rc = ccp_replies_next(p->plan.board, i, &w->reader, &r)) ==
-           CCP_OK) {
+    while (w->reader.tail - from < CCP_RING_BYTES &&
+           (rc = ccp_replies_next(p->plan.board, i, &w->reader, &r)) ==
+               CCP_OK) {
       CCP_FAULT("drain");
       take_reply(p, w, &r);
       any = 1;
@@ -225,7 +229,7 @@ void ccp_pool_drain_locked(ccp_pool *p) {
     if (rc == CCP_E_BADDATA && p->plan.is_process) /* it went mad */
       (void)ccp_zygote_send(&p->zygote, CCP_Z_SIGNAL, i, SIGKILL);
   }
-  if (atomic_load_explicit(&p->plan.board->ask, memory_order_relaxed))
+  if (atomic_load_explicit(&p->plan.board->ask, memory_order_seq_cst))
     ccp_pool_balance_locked(p);
 }
 

@@ -18,6 +18,10 @@
 
 /* ------------------------------------------------------------ making it */
 
+int ccp_pool_leaked(const ccp_pool *p) {
+  return p->leaked;
+}
+
 static char *copy_text(const char *s) {
   return s ? strdup(s) : NULL;
 }
@@ -201,8 +205,10 @@ int ccp_pool_cancel(ccp_pool *p, ccp_task *t) {
   ccp_lock_acquire(&p->lock);
   cancelled = t->state == CCP_T_FINISHED ? t->status == CCP_R_CANCELLED
                                          : ccp_pool_withdraw_locked(p, t);
-  if (cancelled && t->state != CCP_T_FINISHED)
+  if (cancelled && t->state != CCP_T_FINISHED) {
     ccp_pool_end_locked(p, t, CCP_R_CANCELLED, NULL, 0);
+    ccp_pool_fill_locked(p); /* there is room on the board now */
+  }
   ccp_lock_release(&p->lock);
   return cancelled;
 }
@@ -213,6 +219,7 @@ void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c) {
     ccp_pool_cut_chunk_locked(p, &c->task);
     c->task.owner = NULL;
   }
+  ccp_pool_fill_locked(p); /* there is room on the board now */
   ccp_lock_release(&p->lock);
 }
 

@@ -48,6 +48,10 @@ int ccp_pool_start(ccp_pool *p, const void *prelude, size_t len,
 ** did not make the pool it only forgets it. Blocks up to the grace period. */
 void ccp_pool_free(ccp_pool *p);
 
+/* Did it have to leave a thread behind, which may still use its memory and its
+** owner's bell? Once it is closed. */
+int ccp_pool_leaked(const ccp_pool *p);
+
 /* Made by this very process? */
 int ccp_pool_is_ours(const ccp_pool *p);
 

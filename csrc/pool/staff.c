@@ -161,6 +161,7 @@ void ccp_pool_died_locked(ccp_pool *p, uint32_t index, int32_t pid,
   crash.exitcode = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   crash.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   ccp_pool_drain_locked(p);
+  ccp_bell_kick(p->owner);
   free_block_in_hand(p, index);
   settle_all(p, index, &crash);
   bury(p, index);

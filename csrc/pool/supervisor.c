@@ -37,8 +37,11 @@ static void hear_zygote(ccp_pool *p) {
   ccp_pool_drain_locked(p);
   ccp_pool_break_locked(p, CCP_R_SYSTEM, gone, sizeof gone - 1);
   for (uint32_t i = 0; i < p->max_workers; i++)
-    if (p->workers[i].used)
+    if (p->workers[i].used) {
+      /* it may not be quite dead yet, and still write to its block */
+      p->workers[i].last_block = atomic_load(&p->plan.board->records[i].block);
       ccp_pool_died_locked(p, i, p->plan.board->records[i].pid, SIGKILL);
+    }
 }
 
 /* After ccp_pool_kill: threads are interrupted again and again, since one

@@ -211,6 +211,8 @@ void ccp_arena_free(void *block) {
   if (!block)
     return;
   h = header_of(block);
+  if (h->class_ < CLASS_MIN || h->class_ > CLASS_MAX)
+    return; /* somebody wrote over it: better lost than handed out again */
   atomic_store_explicit(&h->state, IDLE, memory_order_relaxed);
   if (((size_t)1 << h->class_) >= PUNCH_FROM)
     cool(h, h->class_);
@@ -221,9 +223,10 @@ int ccp_arena_valid(const void *block, size_t len) {
   uintptr_t p = (uintptr_t)block, from = (uintptr_t)base;
   header *h;
   size_t top;
-  if (!base || p % HEADER != 0 || p < from + 2 * HEADER)
+  if (!base || p % HEADER != 0 || p < from + sizeof(control) + HEADER)
     return 0;
   top = (size_t)atomic_load_explicit(&ctl()->top, memory_order_relaxed);
+  top = top < size ? top : size; /* it is shared memory */
   if (p - from > top)
     return 0;
   h = header_of(block);

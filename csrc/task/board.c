@@ -187,10 +187,13 @@ static int take_idle(ccp_board *b) {
   return -1;
 }
 
+/* A worker that woke by itself meanwhile needs no ringing: its bell would stay
+** rung while it is at work, and it would pass for one on its way. */
 static void ring(ccp_record *r) {
+  uint32_t dozing = CCP_DOZING;
   /* seq_cst: see ccp_board_wake */
-  atomic_store_explicit(&r->bell, 1, memory_order_seq_cst);
-  ccp_futex_wake(&r->bell, 1);
+  if (atomic_compare_exchange_strong(&r->bell, &dozing, CCP_RUNG))
+    ccp_futex_wake(&r->bell, 1);
 }
 
 /* Waking costs as much as running many small calls. So a few calls that will
@@ -222,7 +225,8 @@ void ccp_board_wake(ccp_board *b, ccp_poster *p) {
   if (atomic_load_explicit(&b->searching, memory_order_seq_cst) > 0)
     return;
   if (p->woken != CCP_NOBODY &&
-      atomic_load_explicit(&b->records[p->woken].bell, memory_order_seq_cst))
+      atomic_load_explicit(&b->records[p->woken].bell, memory_order_seq_cst) ==
+          CCP_RUNG)
     return;
   if (!worth_waking(b))
     return;
@@ -243,8 +247,8 @@ void ccp_board_pass_on(ccp_board *b) {
     ring(&b->records[w]);
 }
 
-/* Rings those too that do not sleep: their bells stay rung until they do, so
-** they must not count as on their way. */
+/* What it is for (closing, quit, a death) was set before, and a worker looks
+** for it after its bell says DOZING. */
 void ccp_board_wake_all(ccp_board *b, ccp_poster *p) {
   p->woken = CCP_NOBODY;
   for (uint32_t i = 0; i < b->workers; i++) {
@@ -274,7 +278,14 @@ void ccp_board_bury(ccp_board *b, ccp_poster *p, uint32_t worker) {
   atomic_store(&r->state, CCP_W_NONE);
   atomic_store(&b->rung, 0);
   ccp_board_wake_all(b, p);
-  atomic_store(&r->bell, 0);
+  atomic_store(&r->bell, CCP_AWAKE);
+  /* what it wrote and nobody could read is gone with it */
+  atomic_store(&r->tail, atomic_load(&r->head));
+}
+
+void ccp_bell_kick(ccp_bell *bell) {
+  atomic_fetch_add_explicit(&bell->word, 1, memory_order_seq_cst);
+  ccp_futex_wake(&bell->word, CCP_WAKE_ALL);
 }
 
 void ccp_bell_ring(ccp_bell *bell) {
@@ -283,8 +294,7 @@ void ccp_bell_ring(ccp_bell *bell) {
     return;
   if (!atomic_compare_exchange_strong(&bell->state, &asleep, CCP_LOOKING))
     return;
-  atomic_fetch_add_explicit(&bell->word, 1, memory_order_seq_cst);
-  ccp_futex_wake(&bell->word, CCP_WAKE_ALL);
+  ccp_bell_kick(bell);
 }
 
 /* ------------------------------------------------------------ the workers */
@@ -365,31 +375,31 @@ static int may_sleep(const ccp_board *b, const ccp_record *r) {
   return !ccp_board_any(b) &&
          !atomic_load_explicit(&b->closing, memory_order_seq_cst) &&
          !atomic_load_explicit(&r->quit, memory_order_seq_cst) &&
-         atomic_load_explicit(&r->bell, memory_order_seq_cst) == 0;
+         atomic_load_explicit(&r->bell, memory_order_seq_cst) == CCP_DOZING;
 }
 
-/* The order is: bell back to 0, idle bit set, look again, sleep. Whoever
-** posts does it the other way round (tail, then idle bit, then bell), so one
-** of the two sees the other. The watchful bit is taken back before the last
+/* The order is: bell DOZING, idle bit set, look again, sleep. Whoever posts
+** does it the other way round (tail, then idle bit, then bell), so one of the
+** two sees the other. The watchful bit is taken back before the last
 ** look for the same reason. */
 void ccp_board_sleep(ccp_board *b, uint32_t me) {
   ccp_record *r = &b->records[me];
   _Atomic uint64_t *idle = &b->idle[me / 64], *watchful = &b->watchful[me / 64];
   uint64_t bit = (uint64_t)1 << me % 64, tail = 0;
-  atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
+  atomic_store_explicit(&r->bell, CCP_DOZING, memory_order_seq_cst);
   atomic_fetch_or_explicit(idle, bit, memory_order_seq_cst);
   atomic_fetch_or_explicit(watchful, bit, memory_order_seq_cst);
   CCP_FAULT("idle");
   while (may_sleep(b, r) && /* as long as calls come, watch */
          tail != atomic_load_explicit(&b->tail, memory_order_relaxed)) {
     tail = atomic_load_explicit(&b->tail, memory_order_relaxed);
-    (void)ccp_futex_wait(&r->bell, 0, ccp_clock_now_ns() + WATCH_NS);
+    (void)ccp_futex_wait(&r->bell, CCP_DOZING, ccp_clock_now_ns() + WATCH_NS);
   }
   atomic_fetch_and_explicit(watchful, ~bit, memory_order_seq_cst);
   while (may_sleep(b, r))
-    (void)ccp_futex_wait(&r->bell, 0, CCP_NEVER);
+    (void)ccp_futex_wait(&r->bell, CCP_DOZING, CCP_NEVER);
   atomic_fetch_and_explicit(idle, ~bit, memory_order_seq_cst);
-  atomic_store_explicit(&r->bell, 0, memory_order_seq_cst);
+  atomic_store_explicit(&r->bell, CCP_AWAKE, memory_order_seq_cst);
 }
 
 /* The flag spares the system call while the supervisor has not looked; it
@@ -416,8 +426,8 @@ int ccp_board_search_enter(ccp_board *b, uint32_t me) {
 
 void ccp_board_search_leave(ccp_board *b, uint32_t me) {
   atomic_fetch_sub_explicit(&b->searching, 1, memory_order_seq_cst);
-  atomic_store_explicit(&b->records[me].spinning, 0, memory_order_relaxed);
   ccp_board_spin_leave(b);
+  atomic_store_explicit(&b->records[me].spinning, 0, memory_order_relaxed);
 }
 
 int ccp_board_spin_enter(ccp_board *b) {

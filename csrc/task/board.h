@@ -70,6 +70,11 @@ typedef struct ccp_bell {
 
 /* Wakes the bell's owner if it sleeps. Any thread, any process. */
 void ccp_bell_ring(ccp_bell *bell);
+/* The same, whatever the state says: after the death of a worker that may have
+** been about to. */
+void ccp_bell_kick(ccp_bell *bell);
+
+enum ccp_bell_word { CCP_AWAKE, CCP_DOZING, CCP_RUNG };
 
 enum ccp_worker_state {
   CCP_W_NONE,     /* the record is unused */
@@ -91,7 +96,8 @@ typedef struct ccp_record {
   /* written by the parent */
   _Alignas(64) _Atomic uint64_t tail; /* bytes read from its ring, ever */
   _Atomic uint32_t quit;              /* end after the current item */
-  /* futex: 1 when rung, put back to 0 by the worker as it wakes */
+  /* futex: CCP_AWAKE and CCP_DOZING by the worker, DOZING to RUNG by who wakes
+  ** it: so a bell is never rung but for a worker that sleeps */
   _Alignas(64) _Atomic uint32_t bell;
   _Atomic uint32_t room; /* futex: grows when the ring was drained */
 } ccp_record;

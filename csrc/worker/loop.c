@@ -152,6 +152,8 @@ static int search(ccp_loop *l) {
 static void wait_for_call(ccp_loop *l) {
   take_pace(l);
   if (!search(l)) {
+    if (atomic_load_explicit(&l->board->backlog, memory_order_relaxed))
+      announce(l, 0); /* calls wait, but the board was not refilled */
     ask_for_share(l);
     CCP_FAULT("sleep");
     ccp_board_sleep(l->board, l->me);
@@ -178,6 +180,8 @@ const ccp_item *ccp_loop_next(ccp_loop *l) {
       if (waited) /* who posted more than one call woke only this worker */
         ccp_board_pass_on(l->board);
       open_call(l);
+      if (l->in_chunk && !ccp_board_any(l->board) && ccp_board_idle(l->board))
+        ask_for_share(l); /* for those who sleep already */
       return begin(l);
     }
     if (ending(l))

@@ -73,7 +73,8 @@ describe("add_done_callback", function()
         assert.equal("no", states[1])
       end)
 
-      for _, name in ipairs{ "result", "wait", "as_completed", "map", "warmup", "poll", "shutdown" } do
+      for _, name in ipairs{ "result", "wait", "as_completed", "map", "warmup", "poll",
+        "shutdown" } do
         it("runs callbacks inside " .. name .. ", of whatever else", function()
           local ex <close> = make(1)
           local other <close> = ccpool.ThreadPoolExecutor(1)
@@ -84,12 +85,13 @@ describe("add_done_callback", function()
             called = true
             unblock:open()
           end)
+          local function blocked()
+            return other:submit("spec.support.fifo.pass", unblock.path)
+          end
           local waits = {
-            result = function() other:submit("spec.support.fifo.pass", unblock.path):result() end,
-            wait = function() ccpool.wait{ other:submit("spec.support.fifo.pass", unblock.path) } end,
-            as_completed = function()
-              ccpool.as_completed{ other:submit("spec.support.fifo.pass", unblock.path) }()
-            end,
+            result = function() blocked():result() end,
+            wait = function() ccpool.wait{ blocked() } end,
+            as_completed = function() ccpool.as_completed{ blocked() }() end,
             map = function() other:map("spec.support.fifo.pass", { unblock.path }):collect() end,
             warmup = function() other:warmup() end,
             poll = function() ccpool.poll() end,

@@ -400,7 +400,8 @@ describe("map", function()
               it:close()
               io.write("alive")]]
             local class = getmetatable(ex).__name:match("[^.]+$")
-            local out, code = pools.run_script((script:gsub("%u%u%u+", { CLASS = class, HOW = how })))
+            script = script:gsub("%u%u%u+", { CLASS = class, HOW = how })
+            local out, code = pools.run_script(script)
             assert.equal("alive", out)
             assert.equal(0, code)
           end)
@@ -554,9 +555,9 @@ describe("map", function()
         local told <close> = fifo.new()
         local gate_path, told_path = gate.path, told.path
         local f = task(function(i)
-          local fifo = require "spec.support.fifo"
-          if i == 1 then return fifo.tell_and_pass(told_path, gate_path, i) end
-          fifo.tell(told_path)
+          local support = require "spec.support.fifo"
+          if i == 1 then return support.tell_and_pass(told_path, gate_path, i) end
+          support.tell(told_path)
           return i
         end)
         local it <close> = ex:map(f, range(8), { chunksize = 8 })
@@ -613,7 +614,7 @@ describe("map", function()
               return require("spec.support.fifo").tell_and_pass(told_path, gate_path, i)
             end)
             if how == "break" then
-              for _ in ex:map(f, range(40), { chunksize = size }) do
+              for _ in ex:map(f, range(40), { chunksize = size }) do -- luacheck: ignore 512
                 told:await()
                 break
               end

@@ -138,9 +138,9 @@ describe("shutdown", function()
         local there <close> = fifo.new()
         local here <close> = fifo.new()
         local meet = task(function(mine, theirs)
-          local fifo = require "spec.support.fifo"
-          fifo.tell(theirs)
-          fifo.pass(mine)
+          local support = require "spec.support.fifo"
+          support.tell(theirs)
+          support.pass(mine)
           return true
         end)
         local a = ex:submit(meet, here.path, there.path)
@@ -222,7 +222,7 @@ describe("shutdown", function()
 
       it("by <close> of a break or a return waits for all", function()
         local f
-        for _ = 1, 1 do
+        for _ = 1, 1 do -- luacheck: ignore 512
           local ex <close> = make(1)
           f = ex:submit(math.sqrt, 16)
           break

@@ -29,7 +29,7 @@ function M.all() return iterate{ "thread", "process", "serial" } end
 -- _ENV than the globals.
 function M.task(f)
   local globals = _G
-  local i, name = 0, nil
+  local i, name = 0
   repeat
     i = i + 1
     name = debug.getupvalue(f, i)
@@ -47,9 +47,9 @@ function M.run_script(text)
     return write and file:write(write) or file:read("a")
   end
   slurp(script, text)
-  local pipe = assert(io.popen(("timeout 60 %s %s 2>%s </dev/null; echo $?")
+  local pipe = assert(io.popen(("timeout 60 %s %s 2>%s </dev/null; echo \"|$?\"")
     :format(os.getenv("LUA") or "lua5.4", script, errors)))
-  local out, code = pipe:read("a"):match("^(.-)(%d+)\n$")
+  local out, code = pipe:read("a"):match("^(.*)|(%d+)\n$")
   pipe:close()
   local err = slurp(errors)
   os.remove(script)
