@@ -117,6 +117,10 @@ static void pin(void) {
     (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+static const char module_key = 0; /* its address: in the registry */
+
+/* Once per state, even if package.loaded forgets it: futures, executors and
+** the table of what is in flight belong together. */
 int luaopen_ccpool_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"cpu_count", core_cpu_count},
@@ -131,6 +135,8 @@ int luaopen_ccpool_core(lua_State *L) {
       {"set_callback_reporter", core_set_callback_reporter},
       {NULL, NULL}};
   int class_, in_flight;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
+    return 1;
   pin();
   ccp_future_class(L); /* metatable, methods */
   class_ = lua_gettop(L) - 1;
@@ -142,5 +148,7 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_submit_function(L, class_, in_flight);
   ccp_executor_functions(L);
   ccp_map_functions(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;
 }

@@ -3,8 +3,10 @@
 
 local core = require "ccpool.core"
 
-local Error = { __name = "ccpool.Error" }
+-- One class per state, even if package.loaded forgets this module.
+local Error = core.Error or { __name = "ccpool.Error" }
 Error.__index = Error
+core.Error = Error
 
 --- Makes an error object.
 -- @tparam string kind "TimeoutError", "CancelledError", ...

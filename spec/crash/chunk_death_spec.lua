@@ -1,19 +1,22 @@
 local ccpool = require "ccpool"
 local fifo = require "spec.support.fifo"
 local program = require "spec.support.program"
-local task = require "spec.support.pools".task
+
+-- What tasks know as globals, those are: busted gives specs an _ENV of their own.
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
 
 local BOUND = program.BOUND
 
 --- Appends its number to a file, then returns it, or dies if it is one of these.
 local function work(path, dying)
-  return task(function(n)
+  return function(n)
     local file = io.open(path, "a")
     file:write(n, "\n")
     file:close()
     if dying[n] then require "posix.signal".raise(9) end
     return n * 2
-  end)
+  end
 end
 
 local function range(n)
@@ -115,11 +118,11 @@ describe("a death within a chunk of map #crash", function()
       (ordered and "ordered" or "unordered"), function()
       local ex <close> = ccpool.ProcessPoolExecutor(1)
       local gate <close> = fifo.new()
-      local f = task(function(path, n)
+      local function f(path, n)
         if n == 2 then require "posix.signal".raise(9) end
         if n == 3 then require "spec.support.fifo".pass(path) end
         return n
-      end)
+      end
       local opts = { chunksize = 3, ordered = ordered, on_error = "return", timeout = BOUND }
       local source = { { gate.path, 1 }, { gate.path, 2 }, { gate.path, 3 } }
       local step = ex:starmap(f, source, opts)

@@ -2,6 +2,10 @@ local ccpool = require "ccpool"
 local program = require "spec.support.program"
 local signal = require "posix.signal"
 
+-- What tasks know as globals, those are: busted gives specs an _ENV of their own.
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
 local BOUND = program.BOUND
 
 --- One more death: of a random worker.

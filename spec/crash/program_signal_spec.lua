@@ -32,9 +32,11 @@ local function pid() return require "posix.unistd".getpid() end
 local before = ex:submit(pid):result()
 local f, g = ex:submit(forever), ex:submit(forever)
 ex:warmup()
-print "up"
-io.stdout:flush()
-local ok, err = pcall(function() %s end)
+local ok, err = pcall(function()
+  print "up"
+  io.stdout:flush()
+  %s
+end)
 print(ok, err)
 local alive = 0
 for _, worker in ipairs(ex:stats().workers) do
@@ -82,9 +84,9 @@ for _, kind in ipairs(KINDS) do
         local ex = ccpool.%sPoolExecutor(2)
         local f = ex:submit(function() while true do end end)
         ex:warmup()
+        local guard <close> = setmetatable({}, { __close = function() ex:kill() end })
         print "up"
         io.stdout:flush()
-        local guard <close> = setmetatable({}, { __close = function() ex:kill() end })
         f:result()]]):format(kind))
       assert.equal("up", p:line())
       p:kill_group(signal.SIGINT)
@@ -95,6 +97,24 @@ for _, kind in ipairs(KINDS) do
       assert.is_true(p:gone(), p:picture())
     end)
 
+    it("ends it when it comes again while pending work is being finished", function()
+      local p <close> = program.start(([[
+        local ccpool = require "ccpool"
+        local ex = ccpool.%sPoolExecutor(2)
+        local f = ex:submit(function() while true do end end)
+        ex:warmup()
+        print "up"
+        io.stdout:flush()
+        f:result()]]):format(kind))
+      assert.equal("up", p:line())
+      p:kill_group(signal.SIGINT)
+      assert.is_true(p:said("interrupted!")) -- lua says so before it closes its state
+      assert.is_false(p:ended())
+      p:kill_group(signal.SIGINT)
+      assert.equal(signal.SIGINT, p:finish().signal)
+      assert.is_true(p:gone(), p:picture())
+    end)
+
     it("leaves pool and futures usable", function()
       local p <close> = program.start(([[
         local ccpool = require "ccpool"
@@ -102,9 +122,11 @@ for _, kind in ipairs(KINDS) do
         local fifo = require "spec.support.fifo"
         local gate <close> = fifo.new()
         local f = ex:submit("spec.support.fifo.pass", gate.path, "through")
-        print "up"
-        io.stdout:flush()
-        print(pcall(f.result, f))
+        print(pcall(function()
+          print "up"
+          io.stdout:flush()
+          f:result()
+        end))
         gate:open()
         print(f:result())
         print(ex:submit(math.sqrt, 16):result())]]):format(kind))

@@ -239,6 +239,9 @@ describe("shutdown", function()
   end
 end)
 
+-- The thread sanitizer holds a signal back until the thread calls the C library.
+local late_signals = (os.getenv("CCPOOL_BUILD") or ""):find("tsan", 1, true)
+
 for _, how in ipairs{ "terminate", "kill" } do
   describe(how, function()
     for kind, make in pools.all() do
@@ -282,7 +285,9 @@ for _, how in ipairs{ "terminate", "kill" } do
           assert.equal(0, ex:stats().queued)
         end)
 
-        it("ends tasks that never would", function()
+        local it_at_once = late_signals and kind == "thread" and pending or it
+
+        it_at_once("ends tasks that never would", function()
           local ex <close> = make(2)
           local told <close> = fifo.new()
           local told_path = told.path

@@ -211,6 +211,14 @@ function Program:line()
   end
 end
 
+--- Reads until that text stands in its standard error; false if it never comes.
+function Program:said(text)
+  while not self.text.err:find(text, 1, true) do
+    if not self:read() then return false end
+  end
+  return true
+end
+
 function Program:kill(sig) signal.kill(self.pid, sig) end
 
 --- As a terminal does it: to all processes of its group.
