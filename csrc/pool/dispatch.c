@@ -21,9 +21,9 @@ static void list_completed(ccp_pool *p, ccp_task *t) {
   if (t->listed)
     return;
   t->listed = 1;
-  t->next = NULL; /* 'taken' stays: the owner may still walk that list */
+  t->completed = NULL; /* 'taken' stays: the owner may still walk that list */
   if (p->completed.tail)
-    p->completed.tail->next = t;
+    p->completed.tail->completed = t;
   else
     p->completed.head = t;
   p->completed.tail = t;
@@ -264,10 +264,10 @@ ccp_task *ccp_pool_take(ccp_pool *p) {
   atomic_store_explicit(&p->stirred, 0, memory_order_seq_cst);
   list = p->completed.head;
   memset(&p->completed, 0, sizeof p->completed);
-  for (ccp_task *t = list; t; t = t->next) {
+  for (ccp_task *t = list; t; t = t->completed) {
     t->final = t->state == CCP_T_FINISHED;
     t->listed = 0; /* a chunk may be listed anew while its owner walks these */
-    t->taken = t->next;
+    t->taken = t->completed;
   }
   ccp_lock_release(&p->lock);
   return list;

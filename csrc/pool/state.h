@@ -41,10 +41,12 @@ struct ccp_pool {
   ccp_poster poster;
   ccp_task *by_slot[CCP_WINDOW]; /* borrowed until completed */
   ccp_task_list backlog;
-  ccp_task_list completed; /* by 'next' only */
-  ccp_worker *workers;     /* max_workers of them */
-  uint32_t live;           /* workers used */
-  uint64_t unfinished;     /* tasks neither finished nor cancelled */
+  struct {
+    ccp_task *head, *tail; /* borrowed; by 'completed' */
+  } completed;
+  ccp_worker *workers; /* max_workers of them */
+  uint32_t live;       /* workers used */
+  uint64_t unfinished; /* tasks neither finished nor cancelled */
   uint64_t unfinished_items;
   uint64_t begun;  /* submits; paces the draining */
   uint32_t barren; /* deaths since the last reply */

@@ -22,23 +22,24 @@ enum ccp_task_state {
 
 typedef struct ccp_task ccp_task;
 struct ccp_task {
-  ccp_task *next;   /* pool's lock: in the backlog or the completed list */
-  ccp_task *prev;   /* pool's lock: in the backlog */
-  ccp_task *taken;  /* the owner's: next of those it took */
-  void *owner;      /* borrowed: the future or the map it belongs to */
-  uint32_t id;      /* its number in its store; 0 for chunks */
-  uint32_t items;   /* pool's lock: calls in it */
-  uint32_t done;    /* pool's lock: replies so far */
-  uint32_t base;    /* pool's lock: items before the posted body's first */
-  uint32_t posted;  /* pool's lock: items of the posted body */
-  int fd;           /* pool's lock: rung when finished, or -1; borrowed */
-  int16_t slot;     /* pool's lock: where it lies, or -1 */
-  uint8_t state;    /* pool's lock */
-  uint8_t status;   /* one call: how it ended (enum ccp_reply_status) */
-  uint8_t is_chunk; /* the task is the first member of a ccp_chunk */
-  uint8_t listed;   /* pool's lock: in the completed list */
-  uint8_t final;    /* the owner's: taken when finished, so never again */
-  ccp_bytes body;   /* the encoded call; once finished, one call's reply */
+  ccp_task *next, *prev; /* pool's lock: in the backlog */
+  ccp_task *completed;   /* pool's lock: next in the completed list; a chunk may
+                            be in both */
+  ccp_task *taken;       /* the owner's: next of those it took */
+  void *owner;           /* borrowed: the future or the map it belongs to */
+  uint32_t id;           /* its number in its store; 0 for chunks */
+  uint32_t items;        /* pool's lock: calls in it */
+  uint32_t done;         /* pool's lock: replies so far */
+  uint32_t base;         /* pool's lock: items before the posted body's first */
+  uint32_t posted;       /* pool's lock: items of the posted body */
+  int fd;                /* pool's lock: rung when finished, or -1; borrowed */
+  int16_t slot;          /* pool's lock: where it lies, or -1 */
+  uint8_t state;         /* pool's lock */
+  uint8_t status;        /* one call: how it ended (enum ccp_reply_status) */
+  uint8_t is_chunk;      /* the task is the first member of a ccp_chunk */
+  uint8_t listed;        /* pool's lock: in the completed list */
+  uint8_t final;         /* the owner's: taken when finished, so never again */
+  ccp_bytes body;        /* the encoded call; once finished, one call's reply */
 };
 
 typedef struct ccp_chunk ccp_chunk;
