@@ -17,6 +17,8 @@
 #include "os/cpu.h"
 #include "worker/vm.h"
 
+static const char module_key = 0, once_key = 0; /* addresses: registry keys */
+
 static int core_cpu_count(lua_State *L) {
   lua_pushinteger(L, ccp_cpu_count());
   return 1;
@@ -107,6 +109,17 @@ static int core_sleep(lua_State *L) {
   return 0;
 }
 
+/* once(table) -> the table of the first call in this state. */
+static int core_once(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &once_key) == LUA_TTABLE)
+    return 1;
+  lua_settop(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &once_key);
+  return 1;
+}
+
 /* The code must stay where it is as long as threads of it may run, longer than
 ** any state that loaded it: a reference to the library that is never given
 ** back. */
@@ -117,8 +130,6 @@ static void pin(void) {
     (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-static const char module_key = 0; /* its address: in the registry */
-
 /* Once per state, even if package.loaded forgets it: futures, executors and
 ** the table of what is in flight belong together. */
 int luaopen_ccpool_core(lua_State *L) {
@@ -127,6 +138,7 @@ int luaopen_ccpool_core(lua_State *L) {
       {"now", core_now},
       {"current", core_current},
       {"step", core_step},
+      {"once", core_once},
       {"sleep", core_sleep},
       {"watch", ccp_future_watch},
       {"failed", ccp_future_failed},

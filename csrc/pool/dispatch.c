@@ -17,7 +17,7 @@
 
 /* A chunk may be listed many times, but only once at a time. The owner is rung
 ** by who changes the list while the owner may be asleep: see ccp_pool_drain. */
-static void list_completed(ccp_pool *p, ccp_task *t) {
+void ccp_pool_list_locked(ccp_pool *p, ccp_task *t) {
   if (t->listed)
     return;
   t->listed = 1;
@@ -47,7 +47,7 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
   p->unfinished--;
   if (t->fd >= 0)
     ccp_fd_ring(t->fd);
-  list_completed(p, t);
+  ccp_pool_list_locked(p, t);
 }
 
 void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,
@@ -178,7 +178,7 @@ static void item_reply(ccp_pool *p, ccp_task *t, const ccp_reply *r) {
     ccp_pool_release_locked(p, t);
     ccp_pool_finish_locked(p, t);
   } else
-    list_completed(p, t);
+    ccp_pool_list_locked(p, t);
 }
 
 /* Nothing in a reply is taken on trust: it must answer a call that lies on the

@@ -101,8 +101,8 @@ static void settle(ccp_pool *p, ccp_task *t, const ccp_claim_word *word,
                             0) != CCP_OK)
       t->status = CCP_R_MEMORY;
     t->done++;
-    p->unfinished_items--;
-    p->counts.failed++;
+    ccp_pool_count_locked(p, CCP_R_CRASH, 1);
+    ccp_pool_list_locked(p, t);
   }
   if (t->done == t->items) { /* the last item was it: nothing is missing */
     ccp_pool_end_locked(p, t, CCP_R_CRASH, NULL, 0);

@@ -82,6 +82,8 @@ void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,
 
 /* Counts replies of one status. */
 void ccp_pool_count_locked(ccp_pool *p, uint8_t status, uint32_t items);
+/* Lists a chunk that has new replies for its owner. */
+void ccp_pool_list_locked(ccp_pool *p, ccp_task *t);
 /* All replies are in: lists the task for its owner. */
 void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t);
 /* Frees the slot it lies in. */

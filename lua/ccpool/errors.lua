@@ -4,9 +4,8 @@
 local core = require "ccpool.core"
 
 -- One class per state, even if package.loaded forgets this module.
-local Error = core.Error or { __name = "ccpool.Error" }
+local Error = core.once { __name = "ccpool.Error" }
 Error.__index = Error
-core.Error = Error
 
 --- Makes an error object.
 -- @tparam string kind "TimeoutError", "CancelledError", ...
