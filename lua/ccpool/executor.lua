@@ -166,8 +166,8 @@ function Executor:warmup() core.warmup(self) end
 --- What the executor did and does.
 -- @treturn table `submitted`, `queued`, `running`, `done`, `failed`,
 --   `cancelled`, `timeouts`, `retries`, `crashes`, `recycled`, `abandoned`
---   (counts; `map` counts items) and `workers`, an array of `id`, `name`, `pid`, `state`, `task`, `tasks`, `age` (seconds)
---   and `rss` (bytes; processes)
+--   (counts; `map` counts items) and `workers`, an array of `id`, `name`, `pid`,
+--   `state`, `task`, `tasks`, `age` (seconds) and `rss` (bytes; processes)
 -- @usage
 -- local ex <close> = ccpool.ThreadPoolExecutor(2)
 -- ex:submit(math.sqrt, 16):result()
