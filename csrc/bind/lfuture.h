@@ -26,7 +26,9 @@ int ccp_future_failed(lua_State *L);
 int ccp_future_is(lua_State *L);
 
 /* watch(future, queue): appends the future to the array once it is done; false
-** if it is done already. */
+** if it is known to be done. It does not look for what came in: of two futures
+** watched one after the other, the second must not pass for done before the
+** first. */
 int ccp_future_watch(lua_State *L);
 
 #endif

@@ -119,10 +119,11 @@ int ccp_future_watch(lua_State *L) {
   ccp_future *f = ccp_future_check(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
-  if (ccp_future_refresh(L, f)) {
+  if (f->state != PENDING) {
     lua_pushboolean(L, 0);
     return 1;
   }
+  ccp_future_check_ours(L, f);
   ccp_future_push_extras(L, f, 1);
   append_to(L, "watchers");
   lua_pushboolean(L, 1);
