@@ -5,9 +5,9 @@ local ccpool = require "ccpool"
 describe("as_completed", function()
   it("keeps the order in which futures finish while they are being watched", function()
     local ex <close> = ccpool.ThreadPoolExecutor(1) -- one worker: they finish in order
-    for _ = 1, 300 do
+    for _ = 1, 150 do
       local futures, place = {}, {}
-      for i = 1, 8 do
+      for i = 1, 400 do
         futures[i] = ex:submit(math.sqrt, i)
         place[futures[i]] = i
       end
