@@ -55,11 +55,10 @@ void ccp_executor_check_inline(lua_State *L, ccp_executor *ex, int self) {
 }
 
 int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code) {
-  uint8_t status;
   ccp_bytes cause;
   if (code != CCP_E_BROKEN)
     return ccp_error_raise(L, code, NULL);
-  if (ccp_pool_cause(ex->handle->pool, &status, &cause)) {
+  if (ccp_pool_cause(ex->handle->pool, &cause)) {
     /* as a string: an error while decoding must not lose the bytes */
     lua_pushlstring(L, (const char *)ccp_bytes_at(&cause), cause.len);
     ccp_bytes_free(&cause);

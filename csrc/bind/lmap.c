@@ -85,6 +85,7 @@ void ccp_map_deliver(ccp_chunk *c) {
 
 void ccp_map_close(ccp_map *m) {
   ccp_chunk *c;
+  int ours;
   if (m->closed)
     return;
   m->exhausted = 1;
@@ -93,18 +94,15 @@ void ccp_map_close(ccp_map *m) {
     return;
   }
   m->closed = 1;
-  if (m->handle && m->handle->pool && ccp_pool_is_ours(m->handle->pool)) {
+  /* in a descendant the chunks' blocks are the ancestor's */
+  ours = !m->handle || (m->handle->pool && ccp_pool_is_ours(m->handle->pool));
+  if (m->handle && ours)
     for (c = m->first; c; c = c->behind)
       ccp_pool_cancel_chunk(m->handle->pool, c);
-    while ((c = m->first) != NULL) {
-      m->first = c->behind;
-      drop(c);
-    }
-  } else if (!m->handle)
-    while ((c = m->first) != NULL) {
-      m->first = c->behind;
-      ccp_chunk_free(c);
-    }
+  while (ours && (c = m->first) != NULL) {
+    m->first = c->behind;
+    drop(c);
+  }
   m->last = m->ready_first = m->ready_last = m->current = NULL;
   ccp_buf_fini(&m->fn);
   ccp_buf_fini(&m->body);

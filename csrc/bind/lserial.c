@@ -83,8 +83,10 @@ static const unsigned char *part(const unsigned char *p, size_t *len) {
 }
 
 void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, ccp_pool_counts *counts) {
-  inline_run *r = push_run(L);
+  inline_run *r;
   ccp_item item = {0};
+  chunk->task.final = 1; /* no pool knows it */
+  r = push_run(L);
   item.fn = part(ccp_bytes_at(&chunk->task.body) + 1, &item.fn_len);
   item.args = item.fn;
   item.args_len = item.fn_len;
@@ -99,7 +101,7 @@ void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, ccp_pool_counts *counts) {
   chunk->reading = chunk->replies;
   ccp_bytes_init(&chunk->replies);
   chunk->known = chunk->task.items;
-  chunk->finished = chunk->task.final = 1;
+  chunk->finished = 1;
   ccp_buf_fini(&r->caller.out);
   lua_pop(L, 1);
 }

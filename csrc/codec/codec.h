@@ -23,12 +23,10 @@ typedef struct ccp_what {
                        "function" and the next is noun 1; -1: noun alone */
 } ccp_what;
 
-/* Makes the codec's context of this state, anchored in the registry. May raise
-** memory errors. Idempotent, and done by the calls below when forgotten. */
-void ccp_codec_open(lua_State *L);
-
-/* The context itself, for who encodes and decodes often: valid as long as the
-** state lives. May raise memory errors. */
+/* The codec's context of this state, made if need be and anchored in the
+** registry: valid as long as the state lives. The calls below find it by
+** themselves; who encodes and decodes often keeps it at hand. May raise memory
+** errors. */
 typedef struct ccp_ctx ccp_ctx;
 ccp_ctx *ccp_codec_of(lua_State *L);
 

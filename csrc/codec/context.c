@@ -155,10 +155,6 @@ void ccp_scratch_give(ccp_scratch *s) {
   s->busy = 0;
 }
 
-void ccp_codec_open(lua_State *L) {
-  (void)ccp_ctx_get(L);
-}
-
 ccp_ctx *ccp_codec_of(lua_State *L) {
   return ccp_ctx_get(L);
 }

@@ -10,7 +10,8 @@
 
 /* ------------------------------------------------------------ sharing */
 
-static ccp_task *largest_chunk(ccp_pool *p) {
+/* The running chunk with the most unclaimed items, and how many; or NULL. */
+static ccp_task *largest_chunk(ccp_pool *p, uint32_t *items) {
   ccp_task *best = NULL;
   uint32_t most = 0;
   for (int i = 0; i < CCP_WINDOW; i++) {
@@ -25,6 +26,7 @@ static ccp_task *largest_chunk(ccp_pool *p) {
       best = t;
     }
   }
+  *items = most;
   return best;
 }
 
@@ -66,12 +68,9 @@ void ccp_pool_balance_locked(ccp_pool *p) {
   if (!atomic_exchange_explicit(&b->ask, 0, memory_order_seq_cst))
     return;
   for (; idle > 0 && !p->backlog.head && !ccp_board_any(b); idle--) {
-    ccp_task *t = largest_chunk(p), *rest;
-    ccp_claim_word w;
-    if (!t)
-      return;
-    w = ccp_board_look(b, t->slot);
-    rest = split(p, t, w.limit > w.next ? (uint32_t)(w.limit - w.next) / 2 : 0);
+    uint32_t items;
+    ccp_task *t = largest_chunk(p, &items), *rest;
+    rest = t ? split(p, t, items / 2) : NULL;
     if (!rest)
       return;
     if (rest->state == CCP_T_FINISHED)
@@ -134,7 +133,6 @@ void ccp_pool_break_locked(ccp_pool *p, uint8_t status, const void *bytes,
   if (p->broken)
     return;
   p->broken = 1;
-  p->cause_status = status;
   ccp_bytes_init(&p->cause);
   text = ccp_bytes_extend(&p->cause, len + 1);
   if (text) {

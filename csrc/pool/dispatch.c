@@ -86,6 +86,10 @@ static void set_backlog(ccp_pool *p) {
                         memory_order_relaxed);
 }
 
+static int wants_staff(const ccp_pool *p) {
+  return p->live < p->max_workers && p->unfinished_items > p->live;
+}
+
 void ccp_pool_fill_locked(ccp_pool *p) {
   int posted = 0;
   while (p->backlog.head && p->poster.used < CCP_WINDOW) {
@@ -95,7 +99,7 @@ void ccp_pool_fill_locked(ccp_pool *p) {
     posted = 1;
   }
   set_backlog(p);
-  if (p->live < p->max_workers && p->unfinished_items > p->live)
+  if (wants_staff(p))
     ccp_pool_staff_locked(p, p->unfinished_items);
   if (posted)
     ccp_board_wake(p->plan.board, &p->poster);
@@ -119,10 +123,10 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
     /* draining first also keeps workers from being started for tasks that are
     ** through */
     if (++p->begun % DRAIN_EVERY == 0 || p->poster.used == CCP_WINDOW ||
-        (p->live < p->max_workers && p->unfinished_items > p->live))
+        wants_staff(p))
       ccp_pool_drain_locked(p);
     if (!p->backlog.head && post(p, t) == CCP_OK) {
-      if (p->live < p->max_workers && p->unfinished_items > p->live)
+      if (wants_staff(p))
         ccp_pool_staff_locked(p, p->unfinished_items);
       ccp_board_wake(p->plan.board, &p->poster);
     } else {

@@ -287,12 +287,11 @@ uint32_t ccp_pool_ready(const ccp_pool *p) {
   return n;
 }
 
-int ccp_pool_cause(ccp_pool *p, uint8_t *status, ccp_bytes *out) {
+int ccp_pool_cause(ccp_pool *p, ccp_bytes *out) {
   int broken;
   ccp_bytes_init(out);
   ccp_lock_acquire(&p->lock);
   broken = p->broken;
-  *status = p->cause_status;
   if (broken)
     (void)ccp_bytes_add(out, ccp_bytes_at(&p->cause), p->cause.len);
   ccp_lock_release(&p->lock);

@@ -108,8 +108,8 @@ enum ccp_pool_life ccp_pool_life_now(const ccp_pool *p);
 int ccp_pool_warmup(ccp_pool *p);
 /* Workers ready to run tasks. */
 uint32_t ccp_pool_ready(const ccp_pool *p);
-/* Copies the cause of a broken pool; false if it is not broken. */
-int ccp_pool_cause(ccp_pool *p, uint8_t *status, ccp_bytes *out);
+/* Copies the bytes of CCP_R_BROKEN of a broken pool; false if it is not. */
+int ccp_pool_cause(ccp_pool *p, ccp_bytes *out);
 
 typedef struct ccp_pool_counts {
   uint64_t submitted, done, failed, cancelled;

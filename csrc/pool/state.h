@@ -52,7 +52,6 @@ struct ccp_pool {
   uint32_t barren; /* deaths since the last reply */
   uint32_t watchers;
   int broken;
-  uint8_t cause_status;
   ccp_bytes cause;
   int kill_signal;      /* 0, or what ccp_pool_kill sent last */
   int64_t next_kill_ns; /* when it is said again, more firmly */
