@@ -1,5 +1,6 @@
 -- A busted output handler: shows the run as $BUSTED_OUTPUT would (utfTerminal by
--- default) and leaves "passed failed skipped" in the file that $CCPOOL_TALLY names.
+-- default) and leaves "passed failed skipped" in the file that $CCPOOL_TALLY names, with
+-- the names of the specs that failed behind it, a line each.
 local busted = require("busted")
 
 local function style()
@@ -20,6 +21,11 @@ return function(options)
     local file = path and io.open(path, "w")
     if file then
       file:write(passed, " ", failed, " ", skipped, "\n")
+      for _, list in ipairs({ handler.failures, handler.errors }) do
+        for _, test in ipairs(list) do
+          file:write((test.name or test.message or "?"):gsub("%s+", " "), "\n")
+        end
+      end
       file:close()
     end
     return nil, true

@@ -58,7 +58,11 @@ run_ctest() { # name
   fi
   case "$status:$line" in
     0:?*) ;;
-    *:*" 0 failed" | *:) echo "$1: ended with status $status"; count 0 1 ;;
+    *:*" 0 failed" | *:)
+      echo "$1: ended with status $status"
+      echo "FAILED: $1 ended with status $status" >>"$scratch/failed"
+      count 0 1
+      ;;
   esac
 }
 
@@ -95,11 +99,13 @@ run_busted() { # files or folders
   spec_failed=0
   if [ -f "$CCPOOL_TALLY" ]; then
     read -r spec_passed spec_failed spec_skipped <"$CCPOOL_TALLY"
+    sed -n '2,$s/^/FAILED: /p' "$CCPOOL_TALLY" >>"$scratch/failed"
     count "$spec_passed" "$spec_failed"
     skipped=$((skipped + spec_skipped))
   fi
   if [ "$status" != 0 ] && [ "$spec_failed" = 0 ]; then
     echo "specs: $1 ended with status $status"
+    echo "FAILED: $1 ended with status $status" >>"$scratch/failed"
     count 0 1
   fi
 }
@@ -112,6 +118,7 @@ fi
 if [ "$what" != ctest ]; then
   run_specs
 fi
+[ ! -f "$scratch/failed" ] || cat "$scratch/failed"
 [ "$skipped" = 0 ] || echo "($skipped skipped)"
 echo "${LABEL:+$LABEL: }$passed passed, $failed failed"
 [ "$failed" = 0 ]
