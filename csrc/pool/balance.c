@@ -39,6 +39,10 @@ static ccp_task *split(ccp_pool *p, ccp_task *t, uint32_t keep) {
   int from;
   if (!rest)
     return NULL;
+  if (t->rules && (rest->task.rules = ccp_rules_copy(t->rules)) == NULL) {
+    ccp_chunk_free(rest);
+    return NULL;
+  }
   from = ccp_board_cut(p->plan.board, t->slot, keep);
   if (from < 0 || (uint32_t)from >= posted) {
     ccp_chunk_free(rest);
@@ -67,7 +71,7 @@ void ccp_pool_balance_locked(ccp_pool *p) {
   uint32_t idle = ccp_board_idle(b) + 1; /* who asked may not sleep yet */
   if (!atomic_exchange_explicit(&b->ask, 0, memory_order_seq_cst))
     return;
-  for (; idle > 0 && !p->backlog.head && !ccp_board_any(b); idle--) {
+  for (; idle > 0 && !p->backlog.n && !ccp_board_any(b); idle--) {
     uint32_t items;
     ccp_task *t = largest_chunk(p, &items), *rest;
     rest = t ? split(p, t, items / 2) : NULL;
@@ -75,8 +79,7 @@ void ccp_pool_balance_locked(ccp_pool *p) {
       return;
     if (rest->state == CCP_T_FINISHED)
       continue;
-    rest->state = CCP_T_BACKLOG;
-    ccp_list_append(&p->backlog, rest);
+    ccp_pool_put_back_locked(p, rest);
     ccp_pool_fill_locked(p);
   }
 }
@@ -107,8 +110,8 @@ void ccp_pool_cut_chunk_locked(ccp_pool *p, ccp_task *t) {
 
 void ccp_pool_end_all_locked(ccp_pool *p, int running_too, uint8_t status,
                              const void *bytes, size_t len) {
-  while (p->backlog.head) {
-    ccp_task *t = p->backlog.head;
+  while (p->backlog.n) {
+    ccp_task *t = ccp_backlog_head(&p->backlog);
     (void)ccp_pool_withdraw_locked(p, t);
     ccp_pool_end_locked(p, t, status, bytes, len);
   }

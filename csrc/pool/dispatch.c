@@ -8,10 +8,19 @@
 #include <signal.h>
 #include <string.h>
 
+#include "os/clock.h"
 #include "os/codes.h"
 #include "os/fault.h"
 #include "os/fd.h"
 #include "shared/arena.h"
+
+enum {
+  DRAIN_EVERY = 256,    /* submits: keeps rings short and tasks warm */
+  AHEAD_NS = 1000000,   /* work on the board, for each worker, if mixed */
+  STAMP_EACH_NS = 4000, /* calls that take longer are each measured */
+  STAMP_EVERY = 16,     /* others: one in so many */
+  STAMP_LOG2 = 4
+};
 
 /* ------------------------------------------------------------ completing */
 
@@ -44,7 +53,10 @@ void ccp_pool_count_locked(ccp_pool *p, uint8_t status, uint32_t items) {
 void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
   t->state = CCP_T_FINISHED;
   t->slot = -1;
-  p->unfinished--;
+  if (t->rules)
+    ccp_deadlines_remove(&p->deadlines, t->rules);
+  if (--p->unfinished == 0)
+    p->mixed = 0;
   if (t->fd >= 0)
     ccp_fd_ring(t->fd);
   ccp_pool_list_locked(p, t);
@@ -73,8 +85,10 @@ static int post(ccp_pool *p, ccp_task *t) {
   int slot = ccp_board_room(b, &p->poster);
   if (slot < 0)
     return CCP_E_FULL;
+  if (t->rules)
+    ccp_pool_timed_locked(p, t, 1);
   ccp_board_post(b, &p->poster, slot, ccp_bytes_at(&t->body), t->body.len,
-                 t->body.len > CCP_ANNEX_BYTES, t->posted);
+                 t->body.len > CCP_ANNEX_BYTES, t->posted, t->submitted_ns);
   p->by_slot[slot] = t;
   t->slot = (int16_t)slot;
   t->state = CCP_T_POSTED;
@@ -87,14 +101,36 @@ static void set_backlog(ccp_pool *p) {
 }
 
 static int wants_staff(const ccp_pool *p) {
-  return p->live < p->max_workers && p->unfinished_items > p->live;
+  return p->live < p->max_workers &&
+         (p->unfinished_items > p->live || p->live < p->limits.min_workers);
+}
+
+/* How many calls may lie ready. With priorities in use, no more than a
+** millisecond's work for each worker: what lies there comes first. */
+static uint32_t window(const ccp_pool *p) {
+  uint64_t pace, each, n;
+  if (!p->mixed)
+    return CCP_WINDOW;
+  pace =
+      atomic_load_explicit(&p->plan.board->pace_ns, memory_order_relaxed) | 1;
+  each = AHEAD_NS / pace;
+  n = (each > 1 ? each : 1) * p->max_workers;
+  n = n < CCP_WINDOW ? n : CCP_WINDOW;
+  return (uint32_t)n - ccp_board_ready(p->plan.board, &p->poster, (uint32_t)n);
+}
+
+void ccp_pool_put_back_locked(ccp_pool *p, ccp_task *t) {
+  t->state = CCP_T_BACKLOG;
+  ccp_backlog_push_front(&p->backlog, t);
+  set_backlog(p);
 }
 
 void ccp_pool_fill_locked(ccp_pool *p) {
   int posted = 0;
-  while (p->backlog.head && p->poster.used < CCP_WINDOW) {
-    ccp_task *t = p->backlog.head;
-    ccp_list_remove(&p->backlog, t);
+  uint32_t room = p->backlog.n ? window(p) : 0;
+  while (p->backlog.n && p->poster.used < CCP_WINDOW && room-- > 0) {
+    ccp_task *t = ccp_backlog_head(&p->backlog);
+    ccp_backlog_remove(&p->backlog, t);
     (void)post(p, t);
     posted = 1;
   }
@@ -105,7 +141,59 @@ void ccp_pool_fill_locked(ccp_pool *p) {
     ccp_board_wake(p->plan.board, &p->poster);
 }
 
-enum { DRAIN_EVERY = 256 }; /* submits: keeps rings short and tasks warm */
+/* Calls of a lower priority that nobody has begun leave the board, so that
+** this one comes before them. The newest first: each is put before the others.
+ */
+static void overtake(ccp_pool *p, int32_t priority) {
+  const ccp_board *b = p->plan.board;
+  uint64_t head = atomic_load_explicit(&b->head, memory_order_relaxed);
+  for (uint64_t pos = p->poster.tail; pos > head; pos--) {
+    uint32_t slot = (uint32_t)((pos - 1) % CCP_WINDOW);
+    ccp_task *t = p->by_slot[slot];
+    if (t && p->poster.pos[slot] == pos - 1 &&
+        ccp_task_priority(t) < priority && ccp_pool_withdraw_locked(p, t))
+      ccp_pool_put_back_locked(p, t);
+  }
+}
+
+int ccp_pool_full_locked(ccp_pool *p, uint32_t items) {
+  uint64_t most = (uint64_t)p->limits.queue_most + p->max_workers;
+  if (!p->limits.queue_most || p->unfinished_items == 0 ||
+      p->unfinished_items + items <= most)
+    return 0;
+  ccp_pool_drain_locked(p);
+  return p->unfinished_items + items > most;
+}
+
+/* What a task with rules needs before nothing may fail any more. */
+static int admit(ccp_pool *p, ccp_task *t) {
+  ccp_rules *r = t->rules;
+  int rc;
+  r->task = t;
+  rc = ccp_backlog_prepare(&p->backlog, r->priority);
+  if (rc != CCP_OK)
+    return rc;
+  if (r->deadline_ns != CCP_NEVER) {
+    rc = ccp_deadlines_add(&p->deadlines, r);
+    if (rc != CCP_OK)
+      return rc;
+    ccp_pool_alarm_locked(p, r->deadline_ns);
+  }
+  if (r->priority != 0)
+    p->mixed = 1;
+  return CCP_OK;
+}
+
+/* Tiny calls are too many to ask the clock for each. */
+static void stamp(ccp_pool *p, ccp_task *t) {
+  uint32_t pace =
+      atomic_load_explicit(&p->plan.board->pace_ns, memory_order_relaxed);
+  if (pace >= STAMP_EACH_NS)
+    t->submitted_ns = ccp_clock_now_ns() & ~(int64_t)CCP_WAIT_BITS;
+  else if (p->begun % STAMP_EVERY == 0)
+    t->submitted_ns =
+        (ccp_clock_now_ns() & ~(int64_t)CCP_WAIT_BITS) | STAMP_LOG2;
+}
 
 int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
   int rc = CCP_OK;
@@ -114,7 +202,11 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
     rc = CCP_E_CLOSED;
   else if (p->broken)
     rc = CCP_E_BROKEN;
-  else {
+  else if (p->limits.queue_most && ccp_pool_full_locked(p, t->items))
+    rc = CCP_E_FULL;
+  else if (t->rules)
+    rc = admit(p, t);
+  if (rc == CCP_OK) {
     t->state = CCP_T_BACKLOG;
     t->posted = t->items;
     p->unfinished++;
@@ -122,15 +214,18 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
     p->counts.submitted += t->items;
     /* draining first also keeps workers from being started for tasks that are
     ** through */
+    stamp(p, t);
     if (++p->begun % DRAIN_EVERY == 0 || p->poster.used == CCP_WINDOW ||
         wants_staff(p))
       ccp_pool_drain_locked(p);
-    if (!p->backlog.head && post(p, t) == CCP_OK) {
+    if (!p->mixed && !p->backlog.n && post(p, t) == CCP_OK) {
       if (wants_staff(p))
         ccp_pool_staff_locked(p, p->unfinished_items);
       ccp_board_wake(p->plan.board, &p->poster);
     } else {
-      ccp_list_append(&p->backlog, t);
+      ccp_backlog_append(&p->backlog, t);
+      if (p->mixed)
+        overtake(p, ccp_task_priority(t));
       ccp_pool_fill_locked(p);
     }
   }
@@ -140,29 +235,38 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
 
 int ccp_pool_withdraw_locked(ccp_pool *p, ccp_task *t) {
   if (t->state == CCP_T_BACKLOG) {
-    ccp_list_remove(&p->backlog, t);
+    ccp_backlog_remove(&p->backlog, t);
     set_backlog(p);
     return 1;
   }
   if (t->state != CCP_T_POSTED ||
       !ccp_board_retract(p->plan.board, &p->poster, t->slot))
     return 0;
-  p->by_slot[t->slot] = NULL;
+  ccp_pool_take_off_locked(p, t);
   t->slot = -1;
   return 1;
 }
 
 /* ------------------------------------------------------------ replies */
 
-void ccp_pool_release_locked(ccp_pool *p, ccp_task *t) {
+void ccp_pool_take_off_locked(ccp_pool *p, ccp_task *t) {
   p->by_slot[t->slot] = NULL;
+  if (t->rules)
+    ccp_pool_timed_locked(p, t, -1);
+}
+
+void ccp_pool_release_locked(ccp_pool *p, ccp_task *t) {
+  ccp_pool_take_off_locked(p, t);
   ccp_board_release(p->plan.board, &p->poster, t->slot);
   t->slot = -1;
 }
 
-static void one_reply(ccp_pool *p, ccp_task *t, const ccp_reply *r) {
+static void one_reply(ccp_pool *p, uint32_t worker, ccp_task *t,
+                      const ccp_reply *r) {
   t->status = r->status;
   t->done = 1;
+  t->worker = (uint16_t)(worker + 1);
+  t->pid = p->workers[worker].pid;
   if (r->is_block)
     ccp_bytes_adopt(&t->body, ccp_arena_own(r->bytes), r->len);
   else if (ccp_bytes_set(&t->body, r->bytes, r->len) != CCP_OK)
@@ -185,36 +289,86 @@ static void item_reply(ccp_pool *p, ccp_task *t, const ccp_reply *r) {
     ccp_pool_list_locked(p, t);
 }
 
+static void free_block(const ccp_reply *r) {
+  if (r->is_block)
+    ccp_arena_free(ccp_arena_own(r->bytes));
+}
+
+/* A broadcast that fails in a worker that was born after it is as an
+** initializer that fails. */
+static void news_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
+  w->news++;
+  if (r->status == CCP_R_VALUES || r->status > CCP_R_MEMORY)
+    return;
+  if (w->news <= w->news_before)
+    ccp_pool_break_locked(p, r->status, r->bytes, r->len);
+  else if (p->bad_news.number == 0) {
+    p->bad_news.number = w->news;
+    p->bad_news.status = r->status;
+    (void)ccp_bytes_set(&p->bad_news.why, r->bytes, r->len);
+  }
+}
+
+static void trace_note(ccp_pool *p, uint32_t worker, const ccp_task *t,
+                       const ccp_reply *r) {
+  ccp_trace_note note;
+  if (!p->trace || r->len != sizeof note || r->is_block)
+    return;
+  memcpy(&note, r->bytes, sizeof note);
+  ccp_trace_item(p->trace, worker, p->workers[worker].pid,
+                 t->rules ? t->rules->name : NULL, p->poster.pos[r->slot] + 1,
+                 note.began_ns, note.ended_ns);
+  if (ccp_trace_is_due(p->trace))
+    ccp_fd_ring(p->supervisor_fd);
+}
+
+/* Replies that answer no call. */
+static void odd_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
+  if (r->status == CCP_R_INIT)
+    ccp_pool_break_locked(p, CCP_R_ERROR, r->bytes, r->len);
+  else
+    news_reply(p, w, r);
+  free_block(r);
+}
+
 /* Nothing in a reply is taken on trust: it must answer a call that lies on the
 ** board now, and that call's next item. What does not is forgotten. */
 static void take_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
+  uint32_t worker = (uint32_t)(w - p->workers);
   ccp_task *t;
   if (r->is_block)
     w->last_block = r->bytes;
-  if (r->slot == CCP_NO_SLOT && r->status == CCP_R_INIT) {
-    ccp_pool_break_locked(p, CCP_R_ERROR, r->bytes, r->len);
-    if (r->is_block)
-      ccp_arena_free(ccp_arena_own(r->bytes));
+  if (!w->pid)
+    w->pid = atomic_load_explicit(&p->plan.board->records[worker].pid,
+                                  memory_order_relaxed);
+  if (r->slot == CCP_NO_SLOT) {
+    odd_reply(p, w, r);
     return;
   }
   t = r->slot < CCP_WINDOW ? p->by_slot[r->slot] : NULL;
   if (!t || !ccp_board_is(&p->poster, r->slot, r->lap) ||
-      r->status > CCP_R_MEMORY || r->item + t->base != t->done) {
-    if (r->is_block)
-      ccp_arena_free(ccp_arena_own(r->bytes));
+      r->item + t->base != t->done ||
+      (r->status > CCP_R_MEMORY && r->status != CCP_R_TRACE)) {
+    free_block(r);
+    return;
+  }
+  if (r->status == CCP_R_TRACE) {
+    trace_note(p, worker, t, r);
+    free_block(r);
     return;
   }
   p->barren = 0;
   if (t->is_chunk)
     item_reply(p, t, r);
   else
-    one_reply(p, t, r);
+    one_reply(p, worker, t, r);
 }
 
 /* ------------------------------------------------------------ draining */
 
 void ccp_pool_drain_locked(ccp_pool *p) {
-  for (uint32_t i = 0; i < p->max_workers; i++) {
+  uint32_t high = ccp_pool_high(p);
+  for (uint32_t i = 0; i < high; i++) {
     ccp_worker *w = &p->workers[i];
     ccp_reply r;
     int rc = CCP_E_FULL, any = 0;
@@ -241,7 +395,7 @@ void ccp_pool_drain(ccp_pool *p) {
   int over;
   ccp_lock_acquire(&p->lock);
   ccp_pool_drain_locked(p);
-  if (p->backlog.head)
+  if (p->backlog.n)
     ccp_pool_fill_locked(p);
   over = p->life == CCP_P_DRAINING && p->unfinished == 0;
   ccp_lock_release(&p->lock);
@@ -251,10 +405,11 @@ void ccp_pool_drain(ccp_pool *p) {
 
 int ccp_pool_stirs(const ccp_pool *p) {
   const ccp_board *b = p->plan.board;
+  uint32_t high = ccp_pool_high(p);
   if (atomic_load_explicit(&p->stirred, memory_order_seq_cst) ||
       atomic_load_explicit(&b->ask, memory_order_seq_cst))
     return 1;
-  for (uint32_t i = 0; i < p->max_workers; i++)
+  for (uint32_t i = 0; i < high; i++)
     if (ccp_replies_any(b, i))
       return 1;
   return 0;

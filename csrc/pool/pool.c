@@ -4,6 +4,7 @@
 #include "pool/pool.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,23 @@ static char *copy_text(const char *s) {
   return s ? strdup(s) : NULL;
 }
 
+/* Room for as many workers as there may ever be; if that much address space is
+** not to be had, for somewhat more than were asked for: the ones that are being
+** replaced need places too. */
+static ccp_board *make_board(const ccp_pool_config *c) {
+  uint32_t some = c->max_workers + c->max_workers / 2 + 4;
+  ccp_board *b = ccp_board_new(CCP_WORKERS_MOST, c->is_process);
+  if (!b)
+    b = ccp_board_new(some < CCP_WORKERS_MOST ? some : CCP_WORKERS_MOST,
+                      c->is_process);
+  if (!b)
+    return NULL;
+  b->idle_ns = c->limits.idle_ns;
+  b->tasks_most = c->limits.tasks_most;
+  b->rss_growth = c->is_process ? c->limits.rss_growth : 0;
+  return b;
+}
+
 static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   ccp_plan *plan = &p->plan;
   int cores = ccp_cpu_affinity();
@@ -35,7 +53,7 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   plan->cpath = copy_text(c->cpath);
   plan->open_core = c->open_core;
   plan->finish = c->finish;
-  plan->board = ccp_board_new(c->max_workers, c->is_process);
+  plan->board = make_board(c);
   p->shelf = ccp_shelf_new();
   if (!plan->name || !plan->board || !p->shelf || (c->path && !plan->path) ||
       (c->cpath && !plan->cpath))
@@ -70,9 +88,12 @@ ccp_pool *ccp_pool_new(const ccp_pool_config *c, int *rc) {
   p->epoch = ccp_process_epoch();
   p->owner = c->owner;
   p->max_workers = c->max_workers;
+  p->limits = c->limits;
+  p->alarm_ns = CCP_NEVER;
   p->grace_ns = (int64_t)(c->grace_s * (double)CCP_NS_PER_S);
-  p->workers = calloc(c->max_workers, sizeof *p->workers);
-  if (!p->workers || (*rc = make_plan(p, c)) != CCP_OK ||
+  p->workers = calloc(CCP_WORKERS_MOST, sizeof *p->workers);
+  if (!p->workers || (*rc = ccp_backlog_prepare(&p->backlog, 0)) != CCP_OK ||
+      (*rc = make_plan(p, c)) != CCP_OK ||
       (*rc = make_descriptor(p)) != CCP_OK) {
     ccp_pool_free(p);
     return NULL;
@@ -101,7 +122,13 @@ int ccp_pool_start(ccp_pool *p, const void *prelude, size_t len,
     /* zygotes of other pools have no use for this board */
     ccp_mapping_hide(p->plan.board, p->plan.board->bytes);
   }
-  return ccp_supervisor_start(p);
+  rc = ccp_supervisor_start(p);
+  if (rc == CCP_OK && p->limits.min_workers) {
+    ccp_lock_acquire(&p->lock);
+    ccp_pool_staff_locked(p, p->limits.min_workers);
+    ccp_lock_release(&p->lock);
+  }
+  return rc;
 }
 
 int ccp_pool_is_ours(const ccp_pool *p) {
@@ -110,7 +137,17 @@ int ccp_pool_is_ours(const ccp_pool *p) {
 
 /* ------------------------------------------------------------ ending it */
 
+static void free_news(ccp_pool *p) {
+  ccp_news *n = p->plan.board ? atomic_load(&p->plan.board->news) : NULL;
+  while (n) {
+    ccp_news *next = atomic_load(&n->next);
+    ccp_arena_free(n);
+    n = next;
+  }
+}
+
 static void free_memory(ccp_pool *p) {
+  free_news(p);
   ccp_board_free(p->plan.board);
   ccp_shelf_free(p->shelf);
   free(p->plan.name);
@@ -118,6 +155,9 @@ static void free_memory(ccp_pool *p) {
   free(p->plan.cpath);
   free(p->plan.prelude);
   ccp_bytes_free(&p->cause);
+  ccp_bytes_free(&p->bad_news.why);
+  ccp_backlog_fini(&p->backlog);
+  ccp_deadlines_fini(&p->deadlines);
   free(p->workers);
   free(p);
 }
@@ -125,6 +165,8 @@ static void free_memory(ccp_pool *p) {
 /* A descendant has copies of the private memory only: shared memory,
 ** descriptors and workers are not its own. */
 static void forget(ccp_pool *p) {
+  ccp_backlog_fini(&p->backlog);
+  ccp_deadlines_fini(&p->deadlines);
   free(p->workers);
   free(p);
 }
@@ -142,6 +184,8 @@ void ccp_pool_free(ccp_pool *p) {
     (void)ccp_thread_join(&p->supervisor, CCP_NEVER); /* grace bounds it */
   }
   ccp_zygote_stop(&p->zygote);
+  if (p->trace)
+    (void)ccp_trace_close(p->trace);
   ccp_process_close_fd(p->leaked ? -1 : p->supervisor_fd);
   if (!p->leaked)
     free_memory(p);
@@ -213,6 +257,27 @@ int ccp_pool_cancel(ccp_pool *p, ccp_task *t) {
   return cancelled;
 }
 
+int ccp_pool_cancel_running(ccp_pool *p, ccp_task *t, const char *reason) {
+  int cancelled;
+  ccp_lock_acquire(&p->lock);
+  if (t->state != CCP_T_FINISHED && ccp_pool_withdraw_locked(p, t)) {
+    ccp_pool_end_locked(p, t, CCP_R_CANCELLED, reason, strlen(reason));
+    ccp_pool_fill_locked(p);
+  } else if (t->state != CCP_T_FINISHED)
+    (void)ccp_pool_stop_locked(p, t, CCP_R_CANCELLED, reason);
+  cancelled = t->state == CCP_T_FINISHED && t->status == CCP_R_CANCELLED;
+  ccp_lock_release(&p->lock);
+  return cancelled;
+}
+
+int ccp_pool_has_room(ccp_pool *p) {
+  int room;
+  ccp_lock_acquire(&p->lock);
+  room = p->life != CCP_P_OPEN || p->broken || !ccp_pool_full_locked(p, 1);
+  ccp_lock_release(&p->lock);
+  return room;
+}
+
 void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c) {
   ccp_lock_acquire(&p->lock);
   for (; c; c = c->segment) {
@@ -281,8 +346,8 @@ int ccp_pool_warmup(ccp_pool *p) {
 }
 
 uint32_t ccp_pool_ready(const ccp_pool *p) {
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < p->max_workers; i++)
+  uint32_t n = 0, high = ccp_pool_high(p);
+  for (uint32_t i = 0; i < high; i++)
     n += atomic_load(&p->plan.board->records[i].state) == CCP_W_UP;
   return n;
 }
@@ -313,10 +378,10 @@ void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c) {
 int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w) {
   const ccp_record *r;
   int used;
-  if (index >= p->max_workers)
+  if (index >= p->plan.board->workers)
     return 0;
   ccp_lock_acquire(&p->lock);
-  used = p->workers[index].used;
+  used = p->workers[index].used && !p->workers[index].abandoned;
   r = &p->plan.board->records[index];
   w->index = index;
   w->pid = atomic_load(&r->pid);
@@ -325,13 +390,17 @@ int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w) {
   w->age_s = (double)(ccp_clock_now_ns() - p->workers[index].born_ns) /
              (double)CCP_NS_PER_S;
   w->task = 0;
+  w->name[0] = '\0';
   for (int i = 0; i < CCP_WINDOW && used; i++) {
     ccp_claim_word c;
     if (!p->by_slot[i])
       continue;
     c = ccp_board_look(p->plan.board, i);
-    if (c.state == CCP_CLAIMED && c.worker == index)
-      w->task = (int64_t)p->poster.pos[i] + 1;
+    if (c.state != CCP_CLAIMED || c.worker != index)
+      continue;
+    w->task = (int64_t)p->poster.pos[i] + 1;
+    if (p->by_slot[i]->rules && p->by_slot[i]->rules->name)
+      (void)snprintf(w->name, sizeof w->name, "%s", p->by_slot[i]->rules->name);
   }
   ccp_lock_release(&p->lock);
   return used;

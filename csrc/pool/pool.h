@@ -20,6 +20,16 @@ struct lua_State;
 
 typedef struct ccp_pool ccp_pool;
 
+/* What a program may demand of a pool; zero is none of it. */
+typedef struct ccp_limits {
+  uint32_t min_workers;
+  int64_t idle_ns;     /* 0: idle workers stay */
+  uint32_t tasks_most; /* of one worker */
+  size_t rss_growth;   /* bytes; processes */
+  uint32_t queue_most; /* 0: any number */
+  int break_on_crash;
+} ccp_limits;
+
 typedef struct ccp_pool_config {
   int is_process;
   uint32_t max_workers; /* 1 to CCP_WORKERS_MOST */
@@ -30,6 +40,7 @@ typedef struct ccp_pool_config {
   int (*open_core)(struct lua_State *L);
   void (*finish)(struct lua_State *L);
   double grace_s;
+  ccp_limits limits;
 } ccp_pool_config;
 
 /* Makes a pool without workers. A process pool forks its zygote only with
@@ -56,7 +67,8 @@ int ccp_pool_leaked(const ccp_pool *p);
 int ccp_pool_is_ours(const ccp_pool *p);
 
 /* Takes the task over until it is completed. CCP_OK; CCP_E_CLOSED,
-** CCP_E_BROKEN (it stays the caller's). */
+** CCP_E_BROKEN, CCP_E_FULL (as many wait as may), CCP_E_NOMEM (it stays the
+** caller's). */
 int ccp_pool_submit(ccp_pool *p, ccp_task *t);
 
 /* Anything to drain or to take? Without the lock; right about all that was
@@ -80,6 +92,11 @@ int ccp_pool_cancel(ccp_pool *p, ccp_task *t);
 /* Cancels the items of a chunk, and of what was split from it, that have not
 ** started, and takes their owner away: nobody waits for them any more. */
 void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c);
+/* The same for a call that runs: it ends as cancelled, with that text as the
+** reason, and its worker is stopped. */
+int ccp_pool_cancel_running(ccp_pool *p, ccp_task *t, const char *reason);
+/* Is there room for another task? */
+int ccp_pool_has_room(ccp_pool *p);
 /* Does a worker run it now? */
 int ccp_pool_running(ccp_pool *p, const ccp_task *t);
 /* Rings 'fd' when t is finished; at once if it is. */
@@ -106,6 +123,22 @@ void ccp_pool_kill(ccp_pool *p, int sig);
 enum ccp_pool_life ccp_pool_life_now(const ccp_pool *p);
 /* Starts all workers it may have. CCP_OK, CCP_E_CLOSED, CCP_E_BROKEN. */
 int ccp_pool_warmup(ccp_pool *p);
+/* From now on at most n workers, 1 to CCP_WORKERS_MOST. CCP_OK, CCP_E_FULL (the
+** pool was made for fewer), CCP_E_CLOSED. */
+int ccp_pool_resize(ccp_pool *p, uint32_t n);
+uint32_t ccp_pool_size(const ccp_pool *p);
+/* Lets every worker, and every later one, run this message of function and
+** arguments once: *number names it. CCP_OK, CCP_E_NOMEM, CCP_E_CLOSED. */
+int ccp_pool_broadcast(ccp_pool *p, const void *message, size_t len,
+                       uint32_t *number);
+/* Has every live worker run that broadcast? */
+int ccp_pool_heard(ccp_pool *p, uint32_t number);
+/* The failure of that broadcast, if it was the first to fail: status, and
+** *bytes (to be freed); CCP_R_VALUES: none. */
+uint8_t ccp_pool_bad_news(ccp_pool *p, uint32_t number, ccp_bytes *bytes);
+/* Begins to write a trace to that file, or with NULL ends it. CCP_OK, CCP_E_SYS
+** (errno), CCP_E_NOMEM. */
+int ccp_pool_trace(ccp_pool *p, const char *path);
 /* Workers ready to run tasks. */
 uint32_t ccp_pool_ready(const ccp_pool *p);
 /* Copies the bytes of CCP_R_BROKEN of a broken pool; false if it is not. */
@@ -123,7 +156,11 @@ typedef struct ccp_worker_info {
   uint32_t tasks;
   int64_t task; /* number of the call it runs, or 0 */
   double age_s;
+  char name[64]; /* of that call, cut short; may be empty */
 } ccp_worker_info;
+/* How long calls waited and ran, all workers together. Both are cleared
+** first. */
+void ccp_pool_times(ccp_pool *p, ccp_histogram *waited, ccp_histogram *ran);
 void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c);
 /* False if there is no worker of that index. */
 int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w);

@@ -11,25 +11,36 @@
 #include "os/thread.h"
 #include "pool/funcs.h"
 #include "pool/pool.h"
-#include "task/list.h"
+#include "pool/trace.h"
+#include "task/backlog.h"
+#include "task/deadlines.h"
 #include "worker/plan.h"
 #include "worker/thread.h"
 #include "worker/zygote.h"
 
 typedef struct ccp_worker {
-  int used; /* born or being born, not yet buried */
+  int used;           /* born or being born, not yet buried */
+  int doomed;         /* what it ran was ended: it is to be stopped */
+  int abandoned;      /* a thread that did not stop in time: not live */
+  int slot;           /* doomed: its call's slot, freed when it is buried */
+  int64_t kill_ns;    /* doomed: when to be firmer next */
+  int64_t give_up_ns; /* doomed: when the grace period is over */
+  ccp_bytes held;     /* doomed: the block that it may still read */
   int64_t born_ns;
   ccp_reader reader;         /* its place in the reply ring */
+  int32_t pid;               /* once it has replied */
+  uint32_t news;             /* broadcasts it has replied to */
+  uint32_t news_before;      /* broadcasts when it was born */
   const void *last_block;    /* the last block that a reply brought */
   ccp_thread_worker *thread; /* threads: owned */
 } ccp_worker;
 
 struct ccp_pool {
   /* set before the first thread, constant afterwards */
-  ccp_plan plan;  /* owns the board */
-  uint32_t epoch; /* of the process that made it */
-  uint32_t max_workers;
+  ccp_plan plan;   /* owns the board */
+  uint32_t epoch;  /* of the process that made it */
   ccp_bell *owner; /* borrowed */
+  ccp_limits limits;
   ccp_shelf *shelf;
   ccp_funcs funcs;
   int64_t grace_ns;
@@ -40,13 +51,18 @@ struct ccp_pool {
   /* guarded by lock, from here on */
   ccp_poster poster;
   ccp_task *by_slot[CCP_WINDOW]; /* borrowed until completed */
-  ccp_task_list backlog;
+  ccp_backlog backlog;
+  int mixed; /* priorities are in use: the board is kept short */
+  ccp_deadlines deadlines;
+  uint32_t timed;   /* posted tasks with a timeout */
+  int64_t alarm_ns; /* the supervisor looks again by then */
   struct {
     ccp_task *head, *tail; /* borrowed; by 'completed' */
   } completed;
-  ccp_worker *workers; /* max_workers of them */
-  uint32_t live;       /* workers used */
-  uint64_t unfinished; /* tasks neither finished nor cancelled */
+  uint32_t max_workers; /* at most so many live ones */
+  ccp_worker *workers;  /* one per record of the board */
+  uint32_t live;        /* workers used and not abandoned */
+  uint64_t unfinished;  /* tasks neither finished nor cancelled */
   uint64_t unfinished_items;
   uint64_t begun;  /* submits; paces the draining */
   uint32_t barren; /* deaths since the last reply */
@@ -59,6 +75,14 @@ struct ccp_pool {
   int leaked;           /* some thread may still use all of this */
   ccp_zygote zygote;
   ccp_pool_counts counts;
+  ccp_histogram waited, ran; /* of workers that are gone */
+  ccp_news *last_news;       /* borrowed: the end of the board's list */
+  struct {
+    uint32_t number; /* of the first broadcast that failed, or 0 */
+    uint8_t status;
+    ccp_bytes why;
+  } bad_news;
+  ccp_trace *trace; /* owned; NULL: none is written */
 
   /* writer: with the lock; reader: anybody, without (seq_cst: ccp_pool_stirs
   ** is looked at last before sleeping) */
@@ -68,12 +92,27 @@ struct ccp_pool {
 
 /* ---------------------------------------------- dispatch.c; under the lock */
 
+/* How something failed, as a reply. */
+typedef struct ccp_failure {
+  uint8_t status;
+  const ccp_crash *crash; /* who ran it */
+  const void *bytes;
+  size_t len;
+} ccp_failure;
+
+/* Records in use, or used before. */
+static inline uint32_t ccp_pool_high(const ccp_pool *p) {
+  return atomic_load_explicit(&p->plan.board->high, memory_order_seq_cst);
+}
+
 /* Posts what the board has room for, starts workers if they are wanted, and
 ** wakes one that sleeps. */
 void ccp_pool_fill_locked(ccp_pool *p);
 void ccp_pool_drain_locked(ccp_pool *p);
 /* Takes the task off backlog or board: 1 if nobody will ever run it. */
 int ccp_pool_withdraw_locked(ccp_pool *p, ccp_task *t);
+/* Puts an unfinished task before all others of its priority. */
+void ccp_pool_put_back_locked(ccp_pool *p, ccp_task *t);
 /* Ends a task with these bytes as its reply (of all missing items, for a
 ** chunk), and lists it. It must be off backlog and board. */
 void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,
@@ -85,6 +124,10 @@ void ccp_pool_count_locked(ccp_pool *p, uint8_t status, uint32_t items);
 void ccp_pool_list_locked(ccp_pool *p, ccp_task *t);
 /* All replies are in: lists the task for its owner. */
 void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t);
+/* It lies on the board no more; its slot stays taken. */
+void ccp_pool_take_off_locked(ccp_pool *p, ccp_task *t);
+/* May not so many more items be queued now? */
+int ccp_pool_full_locked(ccp_pool *p, uint32_t items);
 /* Frees the slot it lies in. */
 void ccp_pool_release_locked(ccp_pool *p, ccp_task *t);
 
@@ -102,7 +145,7 @@ void ccp_pool_break_locked(ccp_pool *p, uint8_t status, const void *bytes,
 
 /* ---------------------------------------------- staff.c; under the lock */
 
-/* Starts workers until there is one per unfinished item, or 'most'. */
+/* Starts workers until there are that many, or as many as may be. */
 void ccp_pool_staff_locked(ccp_pool *p, uint64_t wanted);
 /* A process worker ended: settles what it ran. */
 void ccp_pool_died_locked(ccp_pool *p, uint32_t index, int32_t pid, int status);
@@ -111,6 +154,31 @@ void ccp_pool_unborn_locked(ccp_pool *p, uint32_t index, int err);
 /* Joins the threads that have ended. */
 void ccp_pool_join_ended_locked(ccp_pool *p);
 void ccp_pool_signal_locked(ccp_pool *p, int sig);
+
+/* What a worker ran when it was stopped: its item fails (NULL: it had begun
+** none), or is tried again; the items behind it go on. The slot stays taken if
+** 'keep_slot'. */
+void ccp_pool_settle_locked(ccp_pool *p, ccp_task *t,
+                            const ccp_claim_word *word,
+                            const ccp_failure *failure, int keep_slot);
+void ccp_pool_set_live_locked(ccp_pool *p, uint32_t n);
+/* Ends workers above the number that may be. */
+void ccp_pool_shrink_locked(ccp_pool *p);
+
+/* ---------------------------------------------- limits.c; under the lock */
+
+/* Ends the task with this failure and stops the worker that runs it. False:
+** it is through already. */
+int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
+                         const char *text);
+/* The worker is told to end, and made to. */
+void ccp_pool_doom_locked(ccp_pool *p, uint32_t index);
+/* Sees to all that is due; sets alarm_ns. */
+void ccp_pool_expire_locked(ccp_pool *p);
+/* The task is on the board, or off it. */
+void ccp_pool_timed_locked(ccp_pool *p, const ccp_task *t, int delta);
+/* The supervisor has to look by then. */
+void ccp_pool_alarm_locked(ccp_pool *p, int64_t at_ns);
 
 /* ---------------------------------------------- supervisor.c */
 

@@ -23,7 +23,7 @@ static void hear_zygote(ccp_pool *p) {
   ccp_zygote_message m;
   int rc;
   while ((rc = ccp_zygote_receive(&p->zygote, &m)) == CCP_OK) {
-    if (m.index < 0 || (uint32_t)m.index >= p->max_workers)
+    if (m.index < 0 || (uint32_t)m.index >= p->plan.board->workers)
       continue;
     if (m.order == CCP_Z_DIED)
       ccp_pool_died_locked(p, (uint32_t)m.index, m.pid, m.value);
@@ -36,7 +36,7 @@ static void hear_zygote(ccp_pool *p) {
   ccp_zygote_stop(&p->zygote);
   ccp_pool_drain_locked(p);
   ccp_pool_break_locked(p, CCP_R_SYSTEM, gone, sizeof gone - 1);
-  for (uint32_t i = 0; i < p->max_workers; i++)
+  for (uint32_t i = 0; i < ccp_pool_high(p); i++)
     if (p->workers[i].used) {
       /* it may not be quite dead yet, and still write to its block */
       p->workers[i].last_block = atomic_load(&p->plan.board->records[i].block);
@@ -65,6 +65,13 @@ static void give_up(ccp_pool *p, int64_t now) {
   p->live = 0;
 }
 
+/* Threads that were given up and still run keep what they may touch. */
+static void note_leaks(ccp_pool *p) {
+  for (uint32_t i = 0; i < ccp_pool_high(p); i++)
+    if (p->workers[i].used && p->workers[i].abandoned)
+      p->leaked = 1;
+}
+
 static void close_when_done(ccp_pool *p) {
   if (p->life == CCP_P_DRAINING && p->unfinished == 0) {
     atomic_store(&p->life, CCP_P_CLOSING);
@@ -73,12 +80,14 @@ static void close_when_done(ccp_pool *p) {
   }
   if (p->life == CCP_P_CLOSING && p->live == 0) {
     ccp_zygote_stop(&p->zygote);
+    note_leaks(p);
     atomic_store(&p->life, CCP_P_CLOSED);
   }
 }
 
 static int64_t next_look(const ccp_pool *p) {
-  return p->kill_signal && p->live > 0 ? p->next_kill_ns : CCP_NEVER;
+  int64_t at = p->kill_signal && p->live > 0 ? p->next_kill_ns : CCP_NEVER;
+  return at < p->alarm_ns ? at : p->alarm_ns;
 }
 
 /* The flag that spares workers ringing twice is taken back before looking. */
@@ -103,6 +112,9 @@ static void supervise(void *arg) {
       ccp_pool_join_ended_locked(p);
     insist(p, ccp_clock_now_ns());
     give_up(p, ccp_clock_now_ns());
+    ccp_pool_expire_locked(p);
+    if (p->trace && ccp_trace_is_due(p->trace))
+      ccp_trace_flush(p->trace);
     ccp_pool_fill_locked(p);
     close_when_done(p);
     ccp_lock_release(&p->lock);

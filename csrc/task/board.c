@@ -46,6 +46,11 @@ int ccp_board_is(const ccp_poster *p, int slot, uint16_t lap) {
   return lap_of(p->pos[slot]) == lap;
 }
 
+/* Records that were ever used: no bit is set beyond them. */
+static uint32_t high(const ccp_board *b) {
+  return atomic_load_explicit(&b->high, memory_order_relaxed);
+}
+
 /* ---------------------------------------------------------- the mapping */
 
 static size_t round_up(size_t n, size_t to) {
@@ -93,9 +98,11 @@ int ccp_board_room(ccp_board *b, ccp_poster *p) {
 }
 
 void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
-                    size_t len, int is_block, uint32_t items) {
+                    size_t len, int is_block, uint32_t items,
+                    int64_t waits_since) {
   ccp_slot *s = &b->slots[slot];
   ccp_claim_word w = {lap_of(p->tail), CCP_READY, 0, 0, (uint16_t)items};
+  s->waits_since = waits_since;
   s->len_low = (uint32_t)len;
   s->len_high = (uint16_t)((uint64_t)len >> 32);
   if (is_block) {
@@ -120,6 +127,20 @@ void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
   /* seq_cst, and an exchange so that it is a barrier: either a worker on its
   ** way to sleep sees this tail, or ccp_board_wake sees it idle */
   atomic_exchange_explicit(&b->tail, p->tail, memory_order_seq_cst);
+}
+
+uint32_t ccp_board_ready(const ccp_board *b, const ccp_poster *p,
+                         uint32_t most) {
+  uint64_t pos = atomic_load_explicit(&b->head, memory_order_relaxed);
+  uint32_t n = 0;
+  for (; pos < p->tail && n < most; pos++) {
+    uint32_t slot = (uint32_t)(pos & WINDOW_MASK);
+    n += p->taken[slot] && p->pos[slot] == pos &&
+         ccp_word_unpack(
+             atomic_load_explicit(&b->slots[slot].word, memory_order_relaxed))
+                 .state == CCP_READY;
+  }
+  return n;
 }
 
 static void make_free(ccp_board *b, ccp_poster *p, int slot) {
@@ -173,7 +194,7 @@ ccp_claim_word ccp_board_look(const ccp_board *b, int slot) {
 
 /* Takes the duty to wake one idle worker: its number, or -1. */
 static int take_idle(ccp_board *b) {
-  for (uint32_t i = 0; i * 64 < b->workers; i++) {
+  for (uint32_t i = 0; i * 64 < high(b); i++) {
     uint64_t mask = atomic_load_explicit(&b->idle[i], memory_order_seq_cst);
     while (mask) {
       uint64_t bit = mask & (~mask + 1);
@@ -205,7 +226,7 @@ static int worth_waking(const ccp_board *b) {
   int watched = 0;
   if (ccp_board_idle(b) >= atomic_load_explicit(&b->live, memory_order_relaxed))
     return 1; /* nobody is awake */
-  for (uint32_t i = 0; i * 64 < b->workers && !watched; i++)
+  for (uint32_t i = 0; i * 64 < high(b) && !watched; i++)
     watched = atomic_load_explicit(&b->watchful[i], memory_order_seq_cst) != 0;
   if (!watched)
     return 1;
@@ -251,7 +272,7 @@ void ccp_board_pass_on(ccp_board *b) {
 ** for it after its bell says DOZING. */
 void ccp_board_wake_all(ccp_board *b, ccp_poster *p) {
   p->woken = CCP_NOBODY;
-  for (uint32_t i = 0; i < b->workers; i++) {
+  for (uint32_t i = 0; i < high(b); i++) {
     ring(&b->records[i]);
     ccp_replies_make_room(b, i);
   }
@@ -259,7 +280,7 @@ void ccp_board_wake_all(ccp_board *b, ccp_poster *p) {
 
 uint32_t ccp_board_idle(const ccp_board *b) {
   int n = 0;
-  for (uint32_t i = 0; i * 64 < b->workers; i++)
+  for (uint32_t i = 0; i * 64 < high(b); i++)
     n += __builtin_popcountll(
         atomic_load_explicit(&b->idle[i], memory_order_seq_cst));
   return (uint32_t)n;
@@ -305,6 +326,7 @@ static void fill(ccp_board *b, ccp_claim *c, uint64_t pos, ccp_claim_word w) {
   c->slot = (uint32_t)(pos & WINDOW_MASK);
   c->lap = w.lap;
   c->item = 0;
+  c->waits_since = s->waits_since;
   c->len = (size_t)((uint64_t)s->len_high << 32 | s->len_low);
   if (s->place == CCP_IN_SLOT)
     c->body = s->body.bytes;
@@ -374,6 +396,8 @@ int ccp_board_any(const ccp_board *b) {
 static int may_sleep(const ccp_board *b, const ccp_record *r) {
   return !ccp_board_any(b) &&
          !atomic_load_explicit(&b->closing, memory_order_seq_cst) &&
+         atomic_load_explicit(&b->news_n, memory_order_seq_cst) ==
+             atomic_load_explicit(&r->heard, memory_order_relaxed) &&
          !atomic_load_explicit(&r->quit, memory_order_seq_cst) &&
          atomic_load_explicit(&r->bell, memory_order_seq_cst) == CCP_DOZING;
 }
@@ -396,8 +420,14 @@ void ccp_board_sleep(ccp_board *b, uint32_t me) {
     (void)ccp_futex_wait(&r->bell, CCP_DOZING, ccp_clock_now_ns() + WATCH_NS);
   }
   atomic_fetch_and_explicit(watchful, ~bit, memory_order_seq_cst);
+  if (b->idle_ns && may_sleep(b, r)) { /* the supervisor counts from now */
+    atomic_store_explicit(&r->idle_ns, ccp_clock_now_ns(),
+                          memory_order_relaxed);
+    ccp_board_call_supervisor(b);
+  }
   while (may_sleep(b, r))
     (void)ccp_futex_wait(&r->bell, CCP_DOZING, CCP_NEVER);
+  atomic_store_explicit(&r->idle_ns, 0, memory_order_relaxed);
   atomic_fetch_and_explicit(idle, ~bit, memory_order_seq_cst);
   atomic_store_explicit(&r->bell, CCP_AWAKE, memory_order_seq_cst);
 }

@@ -22,12 +22,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "task/histogram.h"
+
 enum {
-  CCP_WINDOW = 1024,         /* slots; a power of two */
-  CCP_WORKERS_MOST = 1024,   /* records a board may have */
-  CCP_ITEMS_MOST = 60000,    /* items of one call; fits 16 bits */
-  CCP_SLOT_BYTES = 48,       /* bodies up to this lie in the slot */
-  CCP_ANNEX_BYTES = 64 << 10 /* up to this in the slot's annex */
+  CCP_WINDOW = 1024,          /* slots; a power of two */
+  CCP_WORKERS_MOST = 1024,    /* records a board may have */
+  CCP_ITEMS_MOST = 60000,     /* items of one call; fits 16 bits */
+  CCP_SLOT_BYTES = 40,        /* bodies up to this lie in the slot */
+  CCP_ANNEX_BYTES = 64 << 10, /* up to this in the slot's annex */
+  CCP_WAIT_BITS = 15          /* of a slot's waits_since: log2 of a weight */
 };
 
 enum ccp_slot_state { CCP_FREE, CCP_READY, CCP_CLAIMED };
@@ -40,6 +43,8 @@ typedef struct ccp_slot {
   uint32_t len_low;
   uint16_t len_high;
   uint16_t place;
+  int64_t waits_since; /* submit time, the low bits being how many calls it
+                          stands for (a power of two); or 0 */
   union {
     unsigned char bytes[CCP_SLOT_BYTES];
     const void *block;
@@ -92,7 +97,10 @@ typedef struct ccp_record {
   _Atomic uint32_t tasks;    /* items begun */
   _Atomic uint32_t spinning; /* counted in board.searching */
   _Atomic int32_t pid;
-  _Atomic uint32_t full; /* sleeps until the parent drained its ring */
+  _Atomic uint32_t full;    /* sleeps until the parent drained its ring */
+  _Atomic uint32_t heard;   /* broadcasts it has run */
+  _Atomic int64_t began_ns; /* its item, while board.timed; 0 between items */
+  _Atomic int64_t idle_ns;  /* asleep since then, while board.idle_ns; or 0 */
   /* written by the parent */
   _Alignas(64) _Atomic uint64_t tail; /* bytes read from its ring, ever */
   _Atomic uint32_t quit;              /* end after the current item */
@@ -100,7 +108,18 @@ typedef struct ccp_record {
   ** it: so a bell is never rung but for a worker that sleeps */
   _Alignas(64) _Atomic uint32_t bell;
   _Atomic uint32_t room; /* futex: grows when the ring was drained */
+  /* written by the worker */
+  _Alignas(64) ccp_histogram waited;
+  ccp_histogram ran;
 } ccp_record;
+
+/* A call that every worker runs once. It lies in the arena; all but 'next' is
+** set before it can be found. */
+typedef struct ccp_news {
+  _Atomic(struct ccp_news *) next;
+  size_t len;
+  unsigned char bytes[]; /* the message of function and arguments */
+} ccp_news;
 
 typedef struct ccp_board {
   /* one line, so that a submit that finds a worker searching touches no other:
@@ -108,12 +127,20 @@ typedef struct ccp_board {
   _Alignas(64) _Atomic uint64_t tail; /* positions posted so far */
   _Atomic int32_t searching;          /* workers that need no waking */
   _Atomic int32_t spinners; /* these and the waiting caller, if it searches */
+  _Atomic uint32_t timed;   /* parent: workers note when an item begins */
+  _Atomic uint32_t trace;   /* parent: and tell when it ended */
+  _Atomic uint32_t news_n;  /* parent: broadcasts so far; set after the list */
   /* written by the parent */
   _Alignas(64) _Atomic uint32_t closing; /* no more calls will come */
   _Atomic uint32_t watch;   /* every reply concerns the supervisor */
   _Atomic uint32_t backlog; /* calls wait for room on the board */
   _Atomic uint32_t chunks;  /* posted calls of more than one item */
   _Atomic uint32_t live;    /* workers born and not buried */
+  _Atomic uint32_t high;    /* records from here on were never used */
+  _Atomic(ccp_news *) news; /* the first of them */
+  int64_t idle_ns;          /* a worker that sleeps says so; fixed */
+  uint32_t tasks_most;      /* items after which a worker ends, or 0; fixed */
+  size_t rss_growth;        /* as max_rss_growth, or 0; fixed */
   _Atomic(ccp_bell *) owner;
   int32_t supervisor_fd; /* set before the first worker starts */
   uint32_t workers;      /* records; fixed */
@@ -158,7 +185,11 @@ int ccp_board_room(ccp_board *b, ccp_poster *p);
 /* Posts the call whose body lies at 'from' (copied, or referred to when it is
 ** an arena block) into a slot that ccp_board_room gave. Wakes nobody. */
 void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
-                    size_t len, int is_block, uint32_t items);
+                    size_t len, int is_block, uint32_t items,
+                    int64_t waits_since);
+/* READY calls now, at most 'most' of them counted. */
+uint32_t ccp_board_ready(const ccp_board *b, const ccp_poster *p,
+                         uint32_t most);
 /* Takes a READY call back. True if no worker will ever run it; the slot is
 ** free then. */
 int ccp_board_retract(ccp_board *b, ccp_poster *p, int slot);
@@ -194,6 +225,7 @@ typedef struct ccp_claim {
   uint16_t item;
   const unsigned char *body;
   size_t len;
+  int64_t waits_since;
 } ccp_claim;
 
 /* Claims the oldest READY call. True on success. */

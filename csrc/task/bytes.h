@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { CCP_TASK_BYTES = 40 }; /* bodies and replies up to this need no malloc */
+enum { CCP_TASK_BYTES = 32 }; /* bodies and replies up to this need no malloc */
 
 typedef struct ccp_bytes {
   size_t len, cap; /* cap 0: in 'local'; SIZE_MAX: an arena block */

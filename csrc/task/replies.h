@@ -23,12 +23,19 @@ enum ccp_reply_status {
   CCP_R_NOTSENDABLE, /* text: the path of what cannot travel */
   CCP_R_MEMORY,      /* text: out of memory */
   CCP_R_INIT,        /* the initializer failed: as CCP_R_ERROR */
+  CCP_R_TRACE,       /* ccp_trace_note: about the reply that follows */
   /* never in a ring, only made by the parent */
-  CCP_R_CRASH,     /* ccp_crash: the worker died */
+  CCP_R_CRASH,     /* ccp_crash, and the task's name: the worker died */
+  CCP_R_TIMEOUT,   /* text: its time was up */
   CCP_R_CANCELLED, /* nothing */
   CCP_R_SYSTEM,    /* text: what the system refused */
   CCP_R_BROKEN     /* the pool broke: status and bytes of the cause */
 };
+
+/* When an item ran. */
+typedef struct ccp_trace_note {
+  int64_t began_ns, ended_ns;
+} ccp_trace_note;
 
 typedef struct ccp_reply {
   uint16_t slot, item, lap;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "os/codes.h"
+#include "task/rules.h"
 
 enum { SLAB = 256 }; /* tasks allocated at once */
 
@@ -73,6 +74,12 @@ void ccp_store_give(ccp_store *s, ccp_task *t) {
   t->slot = -1;
   t->state = CCP_T_NEW;
   t->final = 0;
+  t->submitted_ns = 0;
+  t->worker = 0;
+  if (t->rules) {
+    ccp_rules_free(t->rules);
+    t->rules = NULL;
+  }
   t->next = s->free;
   s->free = t;
 }

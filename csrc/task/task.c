@@ -8,6 +8,7 @@
 
 #include "os/codes.h"
 #include "shared/arena.h"
+#include "task/rules.h"
 
 void ccp_task_init(ccp_task *t) {
   memset(t, 0, sizeof *t);
@@ -18,6 +19,8 @@ void ccp_task_init(ccp_task *t) {
 
 void ccp_task_fini(ccp_task *t) {
   ccp_bytes_free(&t->body);
+  ccp_rules_free(t->rules);
+  t->rules = NULL;
 }
 
 ccp_chunk *ccp_chunk_new(void *owner, uint64_t first, uint32_t items) {

@@ -21,18 +21,23 @@ enum ccp_task_state {
 };
 
 typedef struct ccp_task ccp_task;
+typedef struct ccp_rules ccp_rules;
 struct ccp_task {
   ccp_task *next, *prev; /* pool's lock: in the backlog */
   ccp_task *completed;   /* pool's lock: next in the completed list; a chunk may
                             be in both */
   ccp_task *taken;       /* the owner's: next of those it took */
   void *owner;           /* borrowed: the future or the map it belongs to */
+  ccp_rules *rules;      /* owned; NULL for most */
+  int64_t submitted_ns;  /* or 0: its waiting is not measured */
   uint32_t id;           /* its number in its store; 0 for chunks */
   uint32_t items;        /* pool's lock: calls in it */
   uint32_t done;         /* pool's lock: replies so far */
   uint32_t base;         /* pool's lock: items before the posted body's first */
   uint32_t posted;       /* pool's lock: items of the posted body */
   int fd;                /* pool's lock: rung when finished, or -1; borrowed */
+  int32_t pid;           /* one call: of the worker whose reply it has */
+  uint16_t worker;       /* one call: and its index, counted from 1; or 0 */
   int16_t slot;          /* pool's lock: where it lies, or -1 */
   uint8_t state;         /* pool's lock */
   uint8_t status;        /* one call: how it ended (enum ccp_reply_status) */

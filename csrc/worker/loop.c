@@ -6,21 +6,25 @@
 #include "worker/loop.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "os/clock.h"
 #include "os/fault.h"
+#include "os/process.h"
 #include "task/task.h"
 
 enum {
   SEARCH_NS = 12000, /* about what a wake-up costs */
   LOOKS_PER_CLOCK = 32,
-  PACE_EVERY = 64 /* items */
+  PACE_EVERY = 64,    /* tiny items between two looks at the clock */
+  PACE_EACH_NS = 4000 /* items that take longer are measured one by one */
 };
 
 void ccp_loop_init(ccp_loop *l, ccp_board *b, uint32_t me) {
   memset(l, 0, sizeof *l);
   l->board = b;
   l->me = me;
+  l->pace_every = 1;
 }
 
 static ccp_record *mine(const ccp_loop *l) {
@@ -71,15 +75,34 @@ static void take_pace(ccp_loop *l) {
   atomic_store_explicit(&l->board->pace_ns,
                         each < UINT32_MAX ? (uint32_t)each : UINT32_MAX,
                         memory_order_relaxed);
+  ccp_histogram_add(&mine(l)->ran, each, n);
+  l->pace_every = each < PACE_EACH_NS ? PACE_EVERY : 1;
   l->paced = l->tasks;
   l->paced_ns = now;
+}
+
+/* The low bits of the time tell how many calls it stands for. */
+static void take_wait(ccp_loop *l) {
+  int64_t since = l->claim.waits_since;
+  if (since)
+    ccp_histogram_add(&mine(l)->waited, ccp_clock_now_ns() - since,
+                      (uint32_t)1 << (since & CCP_WAIT_BITS));
+}
+
+/* The parent's clock for this item starts here. It was 0 since before the claim
+** that made the item this worker's, so nobody takes the last item's time for
+** this one's. */
+static void note_begin(ccp_loop *l) {
+  l->began_ns = ccp_clock_now_ns();
+  atomic_store_explicit(&mine(l)->began_ns, l->began_ns, memory_order_relaxed);
 }
 
 static const ccp_item *begin(ccp_loop *l) {
   /* the parent shows it; nobody decides on it */
   atomic_store_explicit(&mine(l)->tasks, ++l->tasks, memory_order_relaxed);
-  if (l->tasks - l->paced >= PACE_EVERY)
-    take_pace(l);
+  if (atomic_load_explicit(&l->board->timed, memory_order_relaxed) ||
+      atomic_load_explicit(&l->board->trace, memory_order_relaxed))
+    note_begin(l);
   CCP_FAULT("run");
   return &l->item;
 }
@@ -120,9 +143,31 @@ static void ask_for_share(ccp_loop *l) {
     ccp_board_call_supervisor(b);
 }
 
-static int ending(const ccp_loop *l) {
-  return atomic_load_explicit(&mine(l)->quit, memory_order_seq_cst) ||
-         atomic_load_explicit(&l->board->closing, memory_order_seq_cst);
+static int told_to_end(const ccp_loop *l) {
+  return atomic_load_explicit(&mine(l)->quit, memory_order_seq_cst) != 0;
+}
+
+/* It ran as many items as a worker may, or grew more than it may. */
+static int worn_out(ccp_loop *l) {
+  const ccp_board *b = l->board;
+  if (b->tasks_most && l->tasks >= b->tasks_most)
+    return 1;
+  if (b->rss_growth && l->tasks > 0) {
+    int64_t rss = ccp_process_rss(getpid());
+    if (l->rss == 0)
+      l->rss = rss;
+    return rss - l->rss > (int64_t)b->rss_growth;
+  }
+  return 0;
+}
+
+/* Before anything new is begun. Who tells a worker to end (a timeout, say)
+** stores 'quit' and then drains; this worker publishes a reply and then loads
+** 'quit' (all seq_cst). So either that reply was seen by the drain, or nothing
+** is begun after it: what is interrupted then is the item that was meant. */
+static int shall_end(ccp_loop *l) {
+  return told_to_end(l) ||
+         ((l->board->tasks_most || l->board->rss_growth) && worn_out(l));
 }
 
 /* True once there may be work; false: searched long enough. While the owner is
@@ -161,8 +206,30 @@ static void wait_for_call(ccp_loop *l) {
   }
 }
 
+/* The next broadcast that this worker has not run; there is one. */
+static const ccp_item *next_news(ccp_loop *l) {
+  _Atomic(ccp_news *) *at = l->news ? &l->news->next : &l->board->news;
+  l->news = atomic_load_explicit(at, memory_order_acquire);
+  l->in_news = 1;
+  l->claim.slot = CCP_NO_SLOT;
+  l->item.fn = NULL;
+  l->item.first = 1;
+  l->item.args = l->news->bytes;
+  l->item.args_len = l->news->len;
+  return &l->item;
+}
+
+static int has_news(const ccp_loop *l) {
+  return atomic_load_explicit(&l->board->news_n, memory_order_acquire) !=
+         atomic_load_explicit(&mine(l)->heard, memory_order_relaxed);
+}
+
+/* The rest of a chunk is given up by who ends: the parent finds it unclaimed.
+ */
 const ccp_item *ccp_loop_next(ccp_loop *l) {
   int waited = 0;
+  if (shall_end(l))
+    return NULL;
   if (l->in_chunk) {
     if (ccp_board_next(l->board, l->me, &l->claim)) {
       l->item.first = 0;
@@ -172,19 +239,23 @@ const ccp_item *ccp_loop_next(ccp_loop *l) {
     l->in_chunk = 0;
   }
   for (;;) {
-    if (atomic_load_explicit(&mine(l)->quit, memory_order_relaxed))
+    if (told_to_end(l))
       return NULL;
+    if (has_news(l))
+      return next_news(l);
     CCP_FAULT("claim");
     if (ccp_board_claim(l->board, l->me, &l->claim)) {
       CCP_FAULT("claimed");
       if (waited) /* who posted more than one call woke only this worker */
         ccp_board_pass_on(l->board);
+      take_wait(l);
       open_call(l);
       if (l->in_chunk && !ccp_board_any(l->board) && ccp_board_idle(l->board))
         ask_for_share(l); /* for those who sleep already */
       return begin(l);
     }
-    if (ending(l))
+    if (told_to_end(l) ||
+        atomic_load_explicit(&l->board->closing, memory_order_seq_cst))
       return NULL;
     wait_for_call(l);
     waited = 1;
@@ -204,19 +275,54 @@ static void wait_for_room(ccp_loop *l, size_t len) {
   atomic_store_explicit(&r->full, 0, memory_order_seq_cst);
 }
 
+static void put(ccp_loop *l, const ccp_reply *reply) {
+  size_t size = reply->is_block ? 2 * sizeof(void *) : reply->len;
+  if (!ccp_replies_room(l->board, l->me, size))
+    wait_for_room(l, size);
+  ccp_replies_put(l->board, l->me, reply);
+}
+
+/* How long the item took goes ahead of its reply, for who writes a trace. */
+static void put_trace(ccp_loop *l) {
+  ccp_trace_note note = {l->began_ns, ccp_clock_now_ns()};
+  ccp_reply reply = {(uint16_t)l->claim.slot,
+                     l->claim.item,
+                     l->claim.lap,
+                     CCP_R_TRACE,
+                     0,
+                     &note,
+                     sizeof note};
+  put(l, &reply);
+}
+
+/* Nothing of the item is left to be timed or traced. */
+static void note_end(ccp_loop *l) {
+  if (atomic_load_explicit(&l->board->trace, memory_order_relaxed))
+    put_trace(l);
+  l->began_ns = 0;
+  atomic_store_explicit(&mine(l)->began_ns, 0, memory_order_relaxed);
+}
+
 void ccp_loop_reply(ccp_loop *l, uint8_t status, const void *p, size_t len,
                     void *block) {
   ccp_record *r = mine(l);
   ccp_reply reply = {
       (uint16_t)l->claim.slot, l->claim.item,     l->claim.lap, status,
       block != NULL,           block ? block : p, len};
-  size_t size = block ? 2 * sizeof(void *) : len;
   CCP_FAULT("reply");
-  if (!ccp_replies_room(l->board, l->me, size))
-    wait_for_room(l, size);
-  ccp_replies_put(l->board, l->me, &reply);
+  if (l->began_ns)
+    note_end(l);
+  put(l, &reply);
   CCP_FAULT("replied");
   if (block) /* published: no longer this worker's */
     atomic_store_explicit(&r->block, NULL, memory_order_release);
+  if (l->in_news) {
+    l->in_news = 0;
+    atomic_fetch_add_explicit(&r->heard, 1, memory_order_seq_cst);
+    announce(l, 1); /* somebody waits until all have heard it */
+    return;
+  }
   announce(l, 0);
+  if (l->tasks - l->paced >= l->pace_every)
+    take_pace(l);
 }

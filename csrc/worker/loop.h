@@ -24,9 +24,14 @@ typedef struct ccp_loop {
   ccp_board *board;
   uint32_t me;
   int in_chunk;
+  int in_news;    /* what runs is a broadcast */
+  ccp_news *news; /* the last one heard */
   uint32_t tasks;
-  uint32_t paced;   /* items begun when the pace was last taken */
-  int64_t paced_ns; /* and when that was */
+  uint32_t paced;      /* items begun when the pace was last taken */
+  uint32_t pace_every; /* items between two looks at the clock */
+  int64_t paced_ns;    /* and when that was */
+  int64_t began_ns;    /* of the item, if somebody wants to know */
+  int64_t rss;         /* after its first item */
   ccp_claim claim;
   ccp_item item;
   const unsigned char *rest, *end; /* of the chunk's body */

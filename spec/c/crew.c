@@ -129,6 +129,7 @@ void crew_init(crew *c, uint32_t workers, uint32_t total, int shared) {
   c->poster.woken = CCP_NOBODY;
   c->board = ccp_board_new(workers, shared);
   must(c->board);
+  atomic_store(&c->board->high, workers);
   c->shared_bytes = sizeof *c->shared + total;
   c->shared = ccp_mapping_shared(c->shared_bytes);
   must(c->shared);
@@ -245,7 +246,7 @@ static int post(crew *c, uint32_t first, uint32_t items) {
     memcpy(call->block, c->scratch, len);
   ccp_board_post(c->board, &c->poster, slot,
                  call->block ? call->block : c->scratch, len,
-                 call->block != NULL, items);
+                 call->block != NULL, items, 0);
   return 1;
 }
 

@@ -1,0 +1,53 @@
+/*
+** What a task was submitted with beyond its call: times, priority, retries, a
+** name; and what became of its attempts. Most tasks have none of it. The
+** pool's lock guards all of it from the submit on.
+*/
+#ifndef CCP_TASK_RULES_H
+#define CCP_TASK_RULES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "task/task.h"
+
+enum {
+  CCP_ATTEMPTS_MOST = 64, /* remembered of one task: the first ones */
+  CCP_CRASHES_MOST = 3    /* workers that one task may crash */
+};
+
+/* One that failed and was followed by another. */
+typedef struct ccp_attempt {
+  ccp_crash crash; /* of a crash; else only pid and worker */
+  uint8_t status;  /* enum ccp_reply_status */
+} ccp_attempt;
+
+struct ccp_rules {
+  ccp_task *task;       /* borrowed: whose they are */
+  char *name;           /* owned; NULL: none */
+  int64_t timeout_ns;   /* 0: none */
+  int64_t deadline_ns;  /* CCP_NEVER: none; in a template: from the submit */
+  size_t heap_at;       /* place among the deadlines, counted from 1; 0: none */
+  int32_t priority;     /* higher first */
+  uint32_t retries;     /* of each item */
+  uint32_t retried;     /* the item at hand, so far */
+  uint32_t crashes;     /* that it caused */
+  uint32_t item;        /* which one that is */
+  uint32_t attempt_n;   /* kept */
+  ccp_attempt *attempt; /* owned */
+};
+
+/* A copy of the plain values, without attempts. NULL: no memory. */
+ccp_rules *ccp_rules_copy(const ccp_rules *from);
+void ccp_rules_free(ccp_rules *r);
+
+/* May the item that failed like this be run again? Then it is counted and
+** remembered. */
+int ccp_rules_retry(ccp_rules *r, uint32_t item, uint8_t status,
+                    const ccp_crash *crash);
+
+static inline int32_t ccp_task_priority(const ccp_task *t) {
+  return t->rules ? t->rules->priority : 0;
+}
+
+#endif
