@@ -35,6 +35,7 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   plan->cpath = copy_text(c->cpath);
   plan->open_core = c->open_core;
   plan->finish = c->finish;
+  plan->grace_ns = p->grace_ns;
   plan->memory_limit = c->memory_limit;
   plan->board = ccp_board_new(c->max_workers, c->is_process);
   p->shelf = ccp_shelf_new();
