@@ -92,6 +92,7 @@ build = {
         "csrc/worker/thread.c",
         "csrc/worker/vm.c",
         "csrc/worker/vm_call.c",
+        "csrc/worker/vm_interrupt.c",
         "csrc/worker/zygote.c",
       },
       incdirs = { "csrc" },

@@ -44,7 +44,8 @@ static int core_set_callback_reporter(lua_State *L) {
   return 0;
 }
 
-/* current() -> kind, id, name, pid, task; nothing outside of a worker. */
+/* current() -> kind, id, name, pid, task, attempt; nothing outside of a worker.
+ */
 static int core_current(lua_State *L) {
   const ccp_self *self = ccp_self_get();
   const ccp_record *r;
@@ -56,7 +57,18 @@ static int core_current(lua_State *L) {
   lua_pushfstring(L, "%s_%d", self->plan->name, (int)self->index + 1);
   lua_pushinteger(L, atomic_load(&r->pid));
   lua_pushinteger(L, (lua_Integer)self->task);
-  return 5;
+  lua_pushinteger(L, self->attempt);
+  return 6;
+}
+
+/* cancelled() -> was the worker told to stop what it runs? */
+static int core_cancelled(lua_State *L) {
+  const ccp_self *self = ccp_self_get();
+  const ccp_record *r = self ? &self->plan->board->records[self->index] : NULL;
+  lua_pushboolean(L, r && self->task &&
+                         atomic_load_explicit(&r->quit, memory_order_acquire) ==
+                             CCP_QUIT_STOP);
+  return 1;
 }
 
 typedef struct step {
@@ -137,6 +149,7 @@ int luaopen_ccpool_core(lua_State *L) {
       {"cpu_count", core_cpu_count},
       {"now", core_now},
       {"current", core_current},
+      {"cancelled", core_cancelled},
       {"step", core_step},
       {"once", core_once},
       {"sleep", core_sleep},

@@ -115,6 +115,15 @@ static const char *package_field(lua_State *L, const char *name) {
   return s;
 }
 
+/* A field of the table of options at 4; 0 if it is not there. */
+static double number_option(lua_State *L, const char *name) {
+  double x = lua_getfield(L, 4, name) == LUA_TNIL
+                 ? 0.0
+                 : (double)luaL_checknumber(L, -1);
+  lua_pop(L, 1);
+  return x;
+}
+
 static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   ccp_pool_config config = {0};
   ccp_pool *pool;
@@ -122,7 +131,8 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   config.is_process = is_process;
   config.name = luaL_checkstring(L, 2);
   config.max_workers = (uint32_t)luaL_checkinteger(L, 3);
-  config.grace_s = (double)luaL_checknumber(L, 4);
+  config.grace_s = number_option(L, "grace");
+  config.memory_limit = (size_t)number_option(L, "memory_limit");
   config.owner = c->bell;
   config.L = L;
   config.open_core = luaopen_ccpool_core;
@@ -153,6 +163,22 @@ static int encode_prelude(lua_State *L, ccp_executor *ex, int last) {
   return rc;
 }
 
+static int encode_finalizer(lua_State *L, ccp_executor *ex) {
+  const ccp_what call = {"finalizer", 0};
+  ccp_pool *pool = ex->handle->pool;
+  ccp_buf *out = &ex->client->out;
+  int rc = CCP_OK;
+  ccp_buf_reset(out);
+  if (lua_getfield(L, 4, "finalizer") != LUA_TNIL) {
+    rc = ccp_encode_call(L, lua_gettop(L), 0, call, out, ccp_pool_funcs(pool));
+    if (rc == CCP_OK)
+      rc = ccp_pool_set_finalizer(pool, out->data, out->len);
+  }
+  if (rc != CCP_E_NOTSENDABLE) /* its path is on the top */
+    lua_pop(L, 1);
+  return rc;
+}
+
 /* sendable(value) -> could it be an argument? */
 static int core_sendable(lua_State *L) {
   const ccp_what what = {"value", -1};
@@ -165,9 +191,11 @@ static int core_sendable(lua_State *L) {
   return 1;
 }
 
-/* new(kind, name, max_workers, grace, preloads | nil, initializer | nil, ...):
-** the executor's userdata. Preloads: table of functions, already known to be
-** sendable one by one. */
+/* new(kind, name, max_workers, options, preloads | nil, initializer | nil,
+ *...):
+ ** the executor's userdata. Options: grace, memory_limit, finalizer. Preloads:
+ *table of functions, already known to be
+ ** sendable one by one. */
 static int core_new(lua_State *L) {
   static const char *const kinds[] = {"thread", "process", "serial", NULL};
   int kind = luaL_checkoption(L, 1, NULL, kinds), rc = CCP_OK;
@@ -176,6 +204,7 @@ static int core_new(lua_State *L) {
   ccp_executor *ex;
   ccp_client *c;
   luaL_argcheck(L, n >= 1 && n <= CCP_WORKERS_MOST, 3, "max_workers");
+  luaL_checktype(L, 4, LUA_TTABLE);
   ex = new_executor(L);
   ex->max_workers = (uint32_t)n;
   c = ex->client;
@@ -191,7 +220,9 @@ static int core_new(lua_State *L) {
     }
   }
   ex->handle->objects = 1;
-  rc = encode_prelude(L, ex, last);
+  rc = encode_finalizer(L, ex);
+  if (rc == CCP_OK)
+    rc = encode_prelude(L, ex, last);
   if (rc != CCP_OK)
     return ccp_error_raise(L, rc, NULL);
   rc = ccp_pool_start(ex->handle->pool, c->out.data, c->out.len, L);

@@ -143,7 +143,7 @@ void ccp_pool_fill_locked(ccp_pool *p) {
 
 /* Calls of a lower priority that nobody has begun leave the board, so that
 ** this one comes before them. The newest first: each is put before the others.
- */
+*/
 static void overtake(ccp_pool *p, int32_t priority) {
   const ccp_board *b = p->plan.board;
   uint64_t head = atomic_load_explicit(&b->head, memory_order_relaxed);

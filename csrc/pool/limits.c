@@ -188,7 +188,7 @@ static void retire_idle(ccp_pool *p, int64_t now) {
         staying <= p->limits.min_workers)
       continue;
     if (since + p->limits.idle_ns <= now) {
-      atomic_store(&b->records[i].quit, 1);
+      atomic_store(&b->records[i].quit, CCP_QUIT_LEAVE);
       staying--;
       told++;
     } else if (since + p->limits.idle_ns < p->alarm_ns)

@@ -53,6 +53,8 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   plan->cpath = copy_text(c->cpath);
   plan->open_core = c->open_core;
   plan->finish = c->finish;
+  plan->grace_ns = p->grace_ns;
+  plan->memory_limit = c->memory_limit;
   plan->board = make_board(c);
   p->shelf = ccp_shelf_new();
   if (!plan->name || !plan->board || !p->shelf || (c->path && !plan->path) ||
@@ -105,16 +107,27 @@ const ccp_funcs *ccp_pool_funcs(const ccp_pool *p) {
   return &p->funcs;
 }
 
+static int copy_message(unsigned char **to, size_t *to_len, const void *message,
+                        size_t len) {
+  if (len == 0)
+    return CCP_OK;
+  *to = malloc(len);
+  if (!*to)
+    return CCP_E_NOMEM;
+  memcpy(*to, message, len);
+  *to_len = len;
+  return CCP_OK;
+}
+
+int ccp_pool_set_finalizer(ccp_pool *p, const void *message, size_t len) {
+  return copy_message(&p->plan.finalizer, &p->plan.finalizer_len, message, len);
+}
+
 int ccp_pool_start(ccp_pool *p, const void *prelude, size_t len,
                    struct lua_State *L) {
-  int rc;
-  if (len) {
-    p->plan.prelude = malloc(len);
-    if (!p->plan.prelude)
-      return CCP_E_NOMEM;
-    memcpy(p->plan.prelude, prelude, len);
-    p->plan.prelude_len = len;
-  }
+  int rc = copy_message(&p->plan.prelude, &p->plan.prelude_len, prelude, len);
+  if (rc != CCP_OK)
+    return rc;
   if (p->plan.is_process) {
     rc = ccp_zygote_start(&p->zygote, &p->plan, L, p->supervisor_fd);
     if (rc != CCP_OK)
@@ -154,6 +167,7 @@ static void free_memory(ccp_pool *p) {
   free(p->plan.path);
   free(p->plan.cpath);
   free(p->plan.prelude);
+  free(p->plan.finalizer);
   ccp_bytes_free(&p->cause);
   ccp_bytes_free(&p->bad_news.why);
   ccp_backlog_fini(&p->backlog);

@@ -41,6 +41,7 @@ typedef struct ccp_pool_config {
   void (*finish)(struct lua_State *L);
   double grace_s;
   ccp_limits limits;
+  size_t memory_limit; /* bytes that a worker may use, or 0 */
 } ccp_pool_config;
 
 /* Makes a pool without workers. A process pool forks its zygote only with
@@ -49,6 +50,10 @@ ccp_pool *ccp_pool_new(const ccp_pool_config *config, int *rc);
 
 /* The functions its messages may refer to. */
 const struct ccp_funcs *ccp_pool_funcs(const ccp_pool *p);
+
+/* Sets the message of the finalizer (copied). Before ccp_pool_start. CCP_OK or
+** CCP_E_NOMEM. */
+int ccp_pool_set_finalizer(ccp_pool *p, const void *message, size_t len);
 
 /* Sets the prelude message (copied) and brings zygote and supervisor to life.
 ** CCP_OK or an error; then the pool is only good for ccp_pool_free. */

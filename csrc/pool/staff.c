@@ -318,7 +318,7 @@ void ccp_pool_shrink_locked(ccp_pool *p) {
       if (!p->workers[i].used || atomic_load(&b->records[i].quit) ||
           (!idle && !busy_too))
         continue;
-      atomic_store(&b->records[i].quit, 1);
+      atomic_store(&b->records[i].quit, CCP_QUIT_LEAVE);
       staying--;
     }
   ccp_board_wake_all(b, &p->poster);

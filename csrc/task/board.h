@@ -88,6 +88,12 @@ enum ccp_worker_state {
   CCP_W_ENDED     /* worker: left its loop */
 };
 
+/* Why a worker shall end after its current item. */
+enum ccp_quit {
+  CCP_QUIT_STOP = 1, /* it was told to stop what it runs */
+  CCP_QUIT_LEAVE     /* it is not needed any more: a normal end */
+};
+
 /* One worker's part of the shared memory. */
 typedef struct ccp_record {
   /* written by the worker */
@@ -103,7 +109,7 @@ typedef struct ccp_record {
   _Atomic int64_t idle_ns;  /* asleep since then, while board.idle_ns; or 0 */
   /* written by the parent */
   _Alignas(64) _Atomic uint64_t tail; /* bytes read from its ring, ever */
-  _Atomic uint32_t quit;              /* end after the current item */
+  _Atomic uint32_t quit; /* end after the current item: enum ccp_quit or 0 */
   /* futex: CCP_AWAKE and CCP_DOZING by the worker, DOZING to RUNG by who wakes
   ** it: so a bell is never rung but for a worker that sleeps */
   _Alignas(64) _Atomic uint32_t bell;

@@ -22,6 +22,10 @@ typedef struct ccp_plan {
   unsigned char *prelude; /* message: preloads, initializer, its arguments;
                              owned, NULL for none */
   size_t prelude_len;
+  unsigned char *finalizer; /* message: the function; owned, NULL for none */
+  size_t finalizer_len;
+  int64_t grace_ns;    /* between asking a task to stop and giving it up */
+  size_t memory_limit; /* bytes that a worker may use, or 0 */
   int (*open_core)(struct lua_State *L); /* luaopen_ccpool_core */
   void (*finish)(struct lua_State *L);   /* ends what its own pools still do */
   const struct ccp_funcs *funcs;

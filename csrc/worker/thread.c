@@ -3,10 +3,11 @@
 */
 #include "worker/thread.h"
 
-#include <signal.h>
 #include <string.h>
 
+#include "os/clock.h"
 #include "os/codes.h"
+#include "worker/vm_interrupt.h"
 
 static void run(void *arg) {
   ccp_thread_worker *w = arg;
@@ -25,8 +26,11 @@ int ccp_thread_worker_start(ccp_thread_worker *w, const ccp_plan *plan,
 
 /* The thread exists until it is joined, and it is joined by who calls this. */
 void ccp_thread_worker_interrupt(ccp_thread_worker *w) {
+  int64_t now = ccp_clock_now_ns();
   if (!w->thread.started)
     return;
-  atomic_store_explicit(&w->self.interrupt, 1, memory_order_relaxed);
-  (void)pthread_kill(w->thread.id, ccp_vm_signal());
+  if (w->told_ns == 0)
+    w->told_ns = now;
+  ccp_vm_interrupt(&w->self, w->thread.id,
+                   now - w->told_ns > w->self.plan->grace_ns / 2);
 }

@@ -1,11 +1,8 @@
 /*
-** A worker's Lua state. Everything here runs in the worker's own thread, the
-** signal handler too.
+** A worker's Lua state. Everything here runs in the worker's own thread.
 */
 #include "worker/vm.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +19,7 @@
 #include "shared/arena.h"
 #include "worker/loop.h"
 #include "worker/vm_call.h"
+#include "worker/vm_interrupt.h"
 
 enum {
   CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
@@ -35,6 +33,7 @@ typedef struct vm {
   ccp_loop loop;
   ccp_caller caller;
   ccp_buf_blocks blocks;
+  ccp_running base; /* the state itself, below all coroutines */
   int in_item;
 } vm;
 
@@ -42,47 +41,6 @@ static _Thread_local ccp_self *current;
 
 ccp_self *ccp_self_get(void) {
   return current;
-}
-
-/* ---------------------------------------------------------- interrupting */
-
-static void stop_hook(lua_State *L, lua_Debug *ar) {
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  if (current &&
-      atomic_load_explicit(&current->interrupt, memory_order_relaxed))
-    luaL_error(L, "interrupted");
-}
-
-/* lua_sethook may be called at any moment by the thread that runs the state:
-** the stand-alone interpreter does the same. */
-static void on_signal(int sig) {
-  int saved = errno;
-  (void)sig;
-  if (current && current->running &&
-      atomic_load_explicit(&current->interrupt, memory_order_relaxed))
-    lua_sethook(current->running, stop_hook,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-  errno = saved;
-}
-
-int ccp_vm_signal(void) {
-  return SIGURG; /* ignored by default, so a stray one does no harm */
-}
-
-int ccp_vm_arm_signal(void) {
-  struct sigaction sa;
-  memset(&sa, 0, sizeof sa);
-  sa.sa_handler = on_signal; /* no SA_RESTART: it cuts system calls short */
-  (void)sigemptyset(&sa.sa_mask);
-  return sigaction(ccp_vm_signal(), &sa, NULL) == 0 ? CCP_OK : CCP_E_SYS;
-}
-
-static void let_signal_in(void) {
-  sigset_t set;
-  (void)sigemptyset(&set);
-  (void)sigaddset(&set, ccp_vm_signal());
-  (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* ---------------------------------------------------------- making it */
@@ -136,6 +94,7 @@ static void replace_exit(lua_State *L, lua_CFunction f) {
 
 static void open_thread_state(lua_State *L, const ccp_plan *plan) {
   luaL_openlibs(L);
+  ccp_vm_watch_coroutines(L);
   set_package_field(L, "path", plan->path);
   set_package_field(L, "cpath", plan->cpath);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -233,8 +192,10 @@ static int serve(lua_State *L) {
     int status;
     v->in_item = 1;
     v->self->task = v->loop.claim.pos + 1;
+    v->self->attempt = 1;
     status = ccp_caller_run(L, &v->caller, item);
     v->in_item = 0;
+    v->self->task = 0;
     send(v, status);
   }
   return 0;
@@ -265,6 +226,7 @@ static void run(vm *v) {
     if (!v->in_item) /* an error outside of any task: there is no going on */
       return;
     v->in_item = 0;
+    v->self->task = 0;
     send(v, reply);
   }
 }
@@ -273,7 +235,8 @@ static int open_state(vm *v, lua_State *inherited) {
   v->L = inherited ? lua_newthread(inherited) : luaL_newstate();
   if (!v->L)
     return CCP_E_NOMEM;
-  v->self->running = v->L;
+  v->base = (ccp_running){v->L, v->L, NULL};
+  atomic_store_explicit(&v->self->running, &v->base, memory_order_release);
   return CCP_OK;
 }
 
@@ -303,12 +266,15 @@ void ccp_vm_main(ccp_self *self, lua_State *inherited) {
   if (open_state(&v, inherited) == CCP_OK) {
     current = self;
     if (!plan->is_process)
-      let_signal_in();
+      ccp_vm_let_signal_in();
     run(&v);
     if (plan->is_process)
       plan->finish(v.L);
-    else
+    else {
+      /* the handler must not touch a state that is being freed */
+      atomic_store_explicit(&self->running, NULL, memory_order_release);
       lua_close(v.L);
+    }
     current = NULL;
   }
   ccp_buf_fini(&v.caller.out);

@@ -7,13 +7,34 @@
 
 #include "worker/plan.h"
 
+/* What the Lua code that runs shall do. */
+enum ccp_interrupt {
+  CCP_I_NONE,
+  CCP_I_RAISE,  /* raise an error, once */
+  CCP_I_RAISED, /* that was done */
+  CCP_I_INSIST  /* raise an error wherever it gets to, until the state ends */
+};
+
+/* A state that runs, or has resumed one that runs; on the C stack of its
+** thread. */
+typedef struct ccp_running {
+  struct lua_State *L, *from; /* 'from' resumed it */
+  const struct ccp_running *below;
+} ccp_running;
+
 /* Who the running worker is. */
 typedef struct ccp_self {
   const ccp_plan *plan;
   uint32_t index;
-  uint64_t task;             /* number of the current call, 0 between calls */
-  _Atomic int interrupt;     /* the state was told to stop what it runs */
-  struct lua_State *running; /* where a hook has to be set */
+  uint64_t task;    /* number of the current call, 0 between calls */
+  uint32_t attempt; /* at it: 1 and up */
+  /* enum ccp_interrupt; grows. Written by who interrupts, before the signal,
+  ** and by the thread that raises the error (seq_cst, relaxed: the signal
+  ** orders them) */
+  _Atomic int interrupt;
+  /* where hooks have to be set; written by the thread, read by it and by its
+  ** signal handler (release, acquire) */
+  _Atomic(const ccp_running *) running;
 } ccp_self;
 
 /* Of the worker whose thread this is, or NULL. */
@@ -24,10 +45,5 @@ ccp_self *ccp_self_get(void);
 ** inherited. Returns when the worker shall end; its record says CCP_W_ENDED
 ** then. 'self' must outlive all who interrupt it. */
 void ccp_vm_main(ccp_self *self, struct lua_State *inherited);
-
-/* The signal that interrupts a worker thread. Its handler sets a hook that
-** raises once in the Lua code this thread runs. CCP_OK or CCP_E_SYS. */
-int ccp_vm_arm_signal(void);
-int ccp_vm_signal(void);
 
 #endif

@@ -15,6 +15,8 @@ local CONSTRUCTOR = {
   name = "string",
   initializer = "function or \"module.function\"",
   initargs = "array",
+  finalizer = "function or \"module.function\"",
+  memory_limit = "positive integer",
 }
 local MAX_WORKERS = 1024 -- records of a board, as in csrc/task/board.h
 local GRACE = 1 -- seconds between asking a worker to end and killing it
@@ -55,9 +57,12 @@ local function construct(class, who, kind, given)
   local n = opts.max_workers or default_workers(kind)
   local name = opts.name or "ccpool-" .. made
   local initargs = opts.initargs or {}
+  local settings = {
+    grace = GRACE, memory_limit = opts.memory_limit, finalizer = opts.finalizer,
+  }
   local preload
   if kind == "thread" then preload = preloads() end
-  local handle = core.new(kind, name, n, GRACE, preload, opts.initializer,
+  local handle = core.new(kind, name, n, settings, preload, opts.initializer,
     table.unpack(initargs, 1, initargs.n or #initargs))
   -- submit stands in the object too: it is what is looked up most
   local self = setmetatable({ handle, kind = kind, name = name, max_workers = n,

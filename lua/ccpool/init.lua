@@ -45,16 +45,27 @@ ccpool.poll = core.step
 
 --- Inside a worker, who it is.
 -- @treturn ?table `kind` ("thread" or "process"), `id`, `name`, `pid`, `task`
---   (number of the call that runs); nil outside of any worker
+--   (number of the call that runs), `attempt` (1, unless the call is run again);
+--   nil outside of any worker
 -- @usage
 -- local ex <close> = ccpool.ThreadPoolExecutor(1)
 -- local function who() return require "ccpool".current().id end
 -- assert(ex:submit(who):result() == 1 and ccpool.current() == nil)
 function ccpool.current()
-  local kind, id, name, pid, task = core.current()
+  local kind, id, name, pid, task, attempt = core.current()
   if not kind then return nil end
-  return { kind = kind, id = id, name = name, pid = pid, task = task }
+  return { kind = kind, id = id, name = name, pid = pid, task = task, attempt = attempt }
 end
+
+--- Inside a task: was it told to stop? A task that catches all errors, or that
+-- spends its time in C code, asks this now and then.
+-- @function ccpool.cancelled
+-- @treturn boolean false also outside of any worker
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(1)
+-- local function told() return require "ccpool".cancelled() end
+-- assert(ex:submit(told):result() == false and not ccpool.cancelled())
+ccpool.cancelled = core.cancelled
 
 --- Collects a map's results: an array of the first result of each item, with
 -- `n`; with `on_error = "return"` a second table has the errors by index.
