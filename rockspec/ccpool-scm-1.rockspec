@@ -34,6 +34,7 @@ build = {
       sources = {
         "csrc/bind/lclient.c",
         "csrc/bind/lcore.c",
+        "csrc/bind/lcrew.c",
         "csrc/bind/lerror.c",
         "csrc/bind/lexecutor.c",
         "csrc/bind/lfuture.c",
@@ -41,6 +42,7 @@ build = {
         "csrc/bind/lfuture_watch.c",
         "csrc/bind/lmap.c",
         "csrc/bind/lmap_source.c",
+        "csrc/bind/lrules.c",
         "csrc/bind/lserial.c",
         "csrc/bind/lsubmit.c",
         "csrc/codec/buf.c",

@@ -173,6 +173,8 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_submit_function(L, class_, in_flight);
   ccp_executor_functions(L);
   ccp_map_functions(L);
+  ccp_rules_functions(L);
+  ccp_crew_functions(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

@@ -91,7 +91,7 @@ static void set_integer(lua_State *L, const char *name, lua_Integer n) {
 static void of_crash(lua_State *L, const void *bytes, size_t len) {
   ccp_crash c = {0};
   const char *signame;
-  if (len == sizeof c)
+  if (len >= sizeof c)
     memcpy(&c, bytes, sizeof c);
   lua_createtable(L, 0, 5);
   set_integer(L, "pid", c.pid);
@@ -109,6 +109,14 @@ static void of_crash(lua_State *L, const void *bytes, size_t len) {
     lua_pushfstring(L, "worker %d (pid %d) was killed by %s", c.worker + 1,
                     c.pid, signame ? signame : "a signal");
   }
+  if (len > sizeof c) { /* the task's name stands behind */
+    lua_pushliteral(L, " in task '");
+    lua_pushlstring(L, (const char *)bytes + sizeof c, len - sizeof c);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -5, "task");
+    lua_pushliteral(L, "'");
+    lua_concat(L, 4);
+  }
   lua_insert(L, -2);
   ccp_error_make(L, "WorkerCrashedError", lua_tostring(L, -2));
   lua_remove(L, -2);
@@ -125,6 +133,23 @@ static void plain_of(lua_State *L, const char *kind, const void *bytes,
   lua_pushlstring(L, len ? bytes : otherwise, len ? len : strlen(otherwise));
   lua_pushnil(L);
   ccp_error_make(L, kind, lua_tostring(L, -2));
+  lua_remove(L, -2);
+}
+
+static void of_cancel(lua_State *L, const void *reason, size_t len) {
+  if (len == 0) {
+    plain_of(L, "CancelledError", NULL, 0, "the task was cancelled");
+    return;
+  }
+  lua_pushliteral(L, "the task was cancelled: ");
+  lua_pushlstring(L, reason, len);
+  lua_createtable(L, 0, 1);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "reason");
+  lua_insert(L, -3); /* fields, prefix, reason */
+  lua_concat(L, 2);
+  lua_insert(L, -2);
+  ccp_error_make(L, "CancelledError", lua_tostring(L, -2));
   lua_remove(L, -2);
 }
 
@@ -169,7 +194,10 @@ void ccp_error_of_reply(lua_State *L, uint8_t status, const void *bytes,
     of_broken(L, bytes, len);
     break;
   case CCP_R_CANCELLED:
-    plain_of(L, "CancelledError", bytes, len, "the task was cancelled");
+    of_cancel(L, bytes, len);
+    break;
+  case CCP_R_TIMEOUT:
+    plain_of(L, "TimeoutError", bytes, len, "the task's time was up");
     break;
   case CCP_R_SYSTEM:
     plain_of(L, "SystemError", bytes, len, "the system refused");

@@ -124,6 +124,18 @@ static double number_option(lua_State *L, const char *name) {
   return x;
 }
 
+static void take_limits(lua_State *L, ccp_limits *l) {
+  l->min_workers = (uint32_t)number_option(L, "min_workers");
+  l->idle_ns =
+      (int64_t)(number_option(L, "idle_timeout") * (double)CCP_NS_PER_S);
+  l->tasks_most = (uint32_t)number_option(L, "max_tasks_per_worker");
+  l->rss_growth = (size_t)number_option(L, "max_rss_growth");
+  l->queue_most = (uint32_t)number_option(L, "max_queue");
+  l->break_on_crash =
+      lua_getfield(L, 4, "break_on_crash") != LUA_TNIL && lua_toboolean(L, -1);
+  lua_pop(L, 1);
+}
+
 static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   ccp_pool_config config = {0};
   ccp_pool *pool;
@@ -133,6 +145,7 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   config.max_workers = (uint32_t)luaL_checkinteger(L, 3);
   config.grace_s = number_option(L, "grace");
   config.memory_limit = (size_t)number_option(L, "memory_limit");
+  take_limits(L, &config.limits);
   config.owner = c->bell;
   config.L = L;
   config.open_core = luaopen_ccpool_core;
@@ -191,11 +204,10 @@ static int core_sendable(lua_State *L) {
   return 1;
 }
 
-/* new(kind, name, max_workers, options, preloads | nil, initializer | nil,
- *...):
- ** the executor's userdata. Options: grace, memory_limit, finalizer. Preloads:
- *table of functions, already known to be
- ** sendable one by one. */
+/* new(kind, name, max_workers, options, preloads | nil, initializer | nil, ...)
+** gives the executor's userdata. Options: grace, memory_limit, finalizer and
+** what take_limits reads. Preloads: a table of functions, already known to be
+** sendable one by one. */
 static int core_new(lua_State *L) {
   static const char *const kinds[] = {"thread", "process", "serial", NULL};
   int kind = luaL_checkoption(L, 1, NULL, kinds), rc = CCP_OK;
@@ -207,6 +219,8 @@ static int core_new(lua_State *L) {
   luaL_checktype(L, 4, LUA_TTABLE);
   ex = new_executor(L);
   ex->max_workers = (uint32_t)n;
+  ex->queue_limited = number_option(L, "max_queue") > 0;
+  ex->overflow = (uint8_t)number_option(L, "overflow");
   c = ex->client;
   if (kind == 2)
     return 1;
@@ -293,6 +307,18 @@ static int core_warmup(lua_State *L) {
   return rc == CCP_OK ? 0 : ccp_executor_raise(L, ex, rc);
 }
 
+static int has_room(lua_State *L, void *ud) {
+  ccp_executor *ex = ud;
+  (void)L;
+  return ccp_pool_has_room(ex->handle->pool);
+}
+
+void ccp_executor_wait_for_room(lua_State *L, ccp_executor *ex) {
+  if (!has_room(L, ex))
+    (void)ccp_client_wait(L, ex->client, ex->handle->pool, CCP_NEVER, has_room,
+                          ex);
+}
+
 /* ------------------------------------------------------------ looking in */
 
 static void set_count(lua_State *L, const char *name, uint64_t n) {
@@ -305,7 +331,10 @@ static void push_worker(lua_State *L, const ccp_worker_info *w, int process) {
   lua_createtable(L, 0, 8);
   set_count(L, "id", w->index + 1);
   set_count(L, "tasks", w->tasks);
-  if (w->task)
+  if (w->task && w->name[0]) {
+    lua_pushstring(L, w->name);
+    lua_setfield(L, -2, "task");
+  } else if (w->task)
     set_count(L, "task", (uint64_t)w->task);
   if (w->pid)
     set_count(L, "pid", (uint64_t)w->pid);
@@ -317,14 +346,50 @@ static void push_worker(lua_State *L, const ccp_worker_info *w, int process) {
   lua_setfield(L, -2, "age");
 }
 
+static void set_seconds(lua_State *L, const char *name, uint64_t ns) {
+  lua_pushnumber(L, (lua_Number)ns / (lua_Number)CCP_NS_PER_S);
+  lua_setfield(L, -2, name);
+}
+
+static void set_histogram(lua_State *L, const char *name,
+                          const ccp_histogram *h) {
+  uint64_t n = h->n;
+  lua_createtable(L, 0, 7);
+  set_count(L, "n", n);
+  set_seconds(L, "mean", n ? h->sum_ns / n : 0);
+  set_seconds(L, "min", h->min_ns);
+  set_seconds(L, "max", h->max_ns);
+  set_seconds(L, "p50", ccp_histogram_quantile(h, 0.5));
+  set_seconds(L, "p90", ccp_histogram_quantile(h, 0.9));
+  set_seconds(L, "p99", ccp_histogram_quantile(h, 0.99));
+  lua_setfield(L, -2, name);
+}
+
+/* Stack: the table of stats. */
+static void set_times(lua_State *L, const ccp_executor *ex) {
+  ccp_histogram *h = lua_newuserdatauv(L, 2 * sizeof *h, 0);
+  ccp_histogram_clear(&h[0]);
+  ccp_histogram_clear(&h[1]);
+  if (ex->handle)
+    ccp_pool_times(ex->handle->pool, &h[0], &h[1]);
+  lua_insert(L, -2);
+  set_histogram(L, "wait", &h[0]);
+  set_histogram(L, "run", &h[1]);
+  lua_remove(L, -2);
+}
+
 /* stats(executor, is_process) -> table */
 static int core_stats(lua_State *L) {
   ccp_executor *ex = ccp_executor_check(L, 1);
   ccp_pool_counts n = ex->inline_counts;
   lua_Integer k = 0;
-  if (ex->handle)
+  if (ex->handle) {
     ccp_pool_counts_now(ex->handle->pool, &n);
-  lua_createtable(L, 0, 12);
+    n.submitted += ex->inline_counts.submitted; /* by the caller */
+    n.done += ex->inline_counts.done;
+    n.failed += ex->inline_counts.failed;
+  }
+  lua_createtable(L, 0, 14);
   set_count(L, "submitted", n.submitted);
   set_count(L, "queued", n.queued);
   set_count(L, "running", n.running);
@@ -336,8 +401,9 @@ static int core_stats(lua_State *L) {
   set_count(L, "crashes", n.crashes);
   set_count(L, "recycled", n.recycled);
   set_count(L, "abandoned", n.abandoned);
+  set_times(L, ex);
   lua_newtable(L);
-  for (uint32_t i = 0; ex->handle && i < ex->max_workers; i++) {
+  for (uint32_t i = 0; ex->handle && i < CCP_WORKERS_MOST; i++) {
     ccp_worker_info w;
     if (!ccp_pool_worker_now(ex->handle->pool, i, &w))
       continue;

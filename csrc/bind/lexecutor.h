@@ -5,17 +5,23 @@
 #define CCP_BIND_LEXECUTOR_H
 
 #include "bind/lclient.h"
+#include "task/rules.h"
 
 enum { CCP_QUICK_BYTES = 12 };
+
+/* What submit does while as many tasks wait as may. */
+enum ccp_overflow { CCP_OVER_BLOCK, CCP_OVER_ERROR, CCP_OVER_CALLER_RUNS };
 
 typedef struct ccp_executor {
   uint32_t magic;
   uint32_t max_workers;
-  ccp_client *client; /* borrowed: anchored in the registry */
-  ccp_handle *handle; /* borrowed; NULL: runs inline */
-  int shut;           /* runs inline: takes no more */
-  int broken;         /* runs inline: the initializer failed, with the error in
-                         the user value */
+  ccp_client *client;    /* borrowed: anchored in the registry */
+  ccp_handle *handle;    /* borrowed; NULL: runs inline */
+  uint8_t queue_limited; /* the pool has a max_queue */
+  uint8_t overflow;      /* enum ccp_overflow */
+  int shut;              /* runs inline: takes no more */
+  int broken; /* runs inline: the initializer failed, with the error in
+                 the user value */
   /* the function sent last, if it always encodes to the same bytes; anchored
   ** by the user value */
   const void *quick_fn;
@@ -33,6 +39,16 @@ ccp_executor *ccp_executor_push(lua_State *L, int arg);
 /* Raises the error that a submit to this executor gave. */
 int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code);
 
+/* The rules of the view at argument 'arg' (its table holds them at 2), or NULL
+** for an executor. */
+const ccp_rules *ccp_rules_check(lua_State *L, int arg);
+
+/* A copy for one task, its deadline counted from now. NULL: no memory. */
+ccp_rules *ccp_rules_for(const ccp_rules *view);
+
+/* Waits until another task may be queued. Raises what a hook raises. */
+void ccp_executor_wait_for_room(lua_State *L, ccp_executor *ex);
+
 /* Raises BrokenExecutorError or ShutdownError if the inline executor, whose
 ** userdata is at index 'self', takes no more calls. */
 void ccp_executor_check_inline(lua_State *L, ccp_executor *ex, int self);
@@ -43,6 +59,8 @@ void ccp_check_target(lua_State *L, int arg);
 /* Add functions to the module table on top of the stack. */
 void ccp_executor_functions(lua_State *L);
 void ccp_map_functions(lua_State *L);
+void ccp_rules_functions(lua_State *L);
+void ccp_crew_functions(lua_State *L);
 /* At the indices: the metatable of futures, the table of those in flight. */
 void ccp_submit_function(lua_State *L, int class_, int in_flight);
 

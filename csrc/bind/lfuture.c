@@ -11,12 +11,14 @@
 */
 #include "bind/lfuture_state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bind/lerror.h"
 #include "codec/quick.h"
 #include "os/clock.h"
 #include "os/codes.h"
+#include "task/rules.h"
 
 ccp_future *ccp_future_check(lua_State *L, int arg) {
   ccp_future *f = lua_touserdata(L, arg);
@@ -256,15 +258,108 @@ static int future__tostring(lua_State *L) {
   return 1;
 }
 
+/* Checks the options at 2: is it to be forced, and why. */
+static int cancel_options(lua_State *L, const char **reason) {
+  int force = 0;
+  *reason = "";
+  if (lua_isnoneornil(L, 2))
+    return 0;
+  luaL_argexpected(L, lua_istable(L, 2), 2, "table of options");
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    const char *name =
+        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (strcmp(name, "force") == 0) {
+      luaL_argcheck(L, lua_isboolean(L, -1), 2,
+                    "option 'force': boolean expected");
+      force = lua_toboolean(L, -1);
+    } else if (strcmp(name, "reason") == 0) {
+      luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 2,
+                    "option 'reason': string expected");
+      *reason = lua_tostring(L, -1); /* anchored in the table */
+    } else {
+      lua_pushfstring(L, "unknown option '%s'", name);
+      return luaL_argerror(L, 2, lua_tostring(L, -1));
+    }
+  }
+  return force;
+}
+
 static int future_cancel(lua_State *L) {
   ccp_future *f = ccp_future_check(L, 1);
-  luaL_argcheck(L, lua_isnoneornil(L, 2), 2, "no options expected");
+  const char *reason;
+  int force = cancel_options(L, &reason);
   if (f->state == PENDING) {
+    ccp_pool *pool = f->at.pending.handle->pool;
+    ccp_task *t = f->at.pending.task;
     ccp_future_check_ours(L, f);
-    if (ccp_pool_cancel(f->at.pending.handle->pool, f->at.pending.task))
+    if (force ? ccp_pool_cancel_running(pool, t, reason)
+              : ccp_pool_cancel(pool, t, reason))
       ccp_client_collect(L, ccp_client_get(L));
   }
   lua_pushboolean(L, f->state == CANCELLED);
+  return 1;
+}
+
+/* ------------------------------------------------------------ attempts */
+
+/* Stack: array. Appends an attempt, whose error is on the top (popped). */
+static void add_attempt(lua_State *L, lua_Integer i, int32_t worker,
+                        int32_t pid) {
+  lua_createtable(L, 0, 3);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "error");
+  lua_pushinteger(L, worker);
+  lua_setfield(L, -2, "worker");
+  lua_pushinteger(L, pid);
+  lua_setfield(L, -2, "pid");
+  lua_rawseti(L, -2, i);
+}
+
+/* Pushes the attempts that were followed by another, as bytes or nil. */
+static void push_earlier(lua_State *L, ccp_future *f) {
+  ccp_attempt *list;
+  size_t n;
+  if (f->state != PENDING) {
+    lua_pushnil(L);
+    if (!f->extras)
+      return;
+    ccp_future_push_kept(L, 1);
+    lua_getfield(L, -1, "attempts");
+    return;
+  }
+  list = ccp_pool_attempts(f->at.pending.handle->pool, f->at.pending.task, &n);
+  lua_pushlstring(L, (const char *)list, n * sizeof *list);
+  free(list);
+}
+
+static int future_attempts(lua_State *L) {
+  ccp_future *f = ccp_future_check(L, 1);
+  size_t len = 0;
+  lua_Integer n = 0;
+  const char *bytes;
+  int array;
+  (void)ccp_future_refresh(L, f);
+  push_earlier(L, f);
+  bytes = lua_isstring(L, -1) ? lua_tolstring(L, -1, &len) : NULL;
+  lua_newtable(L);
+  array = lua_gettop(L);
+  for (size_t at = 0; at + sizeof(ccp_attempt) <= len;
+       at += sizeof(ccp_attempt)) {
+    ccp_attempt a;
+    memcpy(&a, bytes + at, sizeof a);
+    ccp_error_of_reply(L, a.status, a.status == CCP_R_CRASH ? &a.crash : NULL,
+                       a.status == CCP_R_CRASH ? sizeof a.crash : 0);
+    lua_settop(L, array + 1);
+    add_attempt(L, ++n, a.crash.worker + 1, a.crash.pid);
+  }
+  if (f->state == PENDING || f->worker == 0)
+    return 1;
+  if (f->status == CCP_R_VALUES)
+    lua_pushnil(L);
+  else
+    push_failure(L, f, 1);
+  lua_settop(L, array + 1);
+  add_attempt(L, ++n, f->worker, f->pid);
   return 1;
 }
 
@@ -275,12 +370,17 @@ static int future__close(lua_State *L) {
 }
 
 void ccp_future_class(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"result", future_result},       {"presult", future_presult},
-      {"exception", future_exception}, {"traceback", future_traceback},
-      {"done", future_done},           {"running", future_running},
-      {"cancelled", future_cancelled}, {"state", future_state},
-      {"cancel", future_cancel},       {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"result", future_result},
+                                     {"presult", future_presult},
+                                     {"exception", future_exception},
+                                     {"traceback", future_traceback},
+                                     {"done", future_done},
+                                     {"running", future_running},
+                                     {"cancelled", future_cancelled},
+                                     {"state", future_state},
+                                     {"cancel", future_cancel},
+                                     {"attempts", future_attempts},
+                                     {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", future__tostring},
                                   {"__close", future__close},
                                   {NULL, NULL}};

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "os/codes.h"
+#include "task/rules.h"
 
 static const char kept_key = 0,
                   holder_key = 0; /* their addresses: in the registry */
@@ -125,6 +126,7 @@ typedef struct parcel {
   ccp_client *client;
   ccp_future *f;
   ccp_bytes *bytes;
+  const ccp_rules *rules; /* or NULL */
 } parcel;
 
 /* Stack: parcel, future. */
@@ -137,6 +139,13 @@ static int store(lua_State *L) {
     else
       push_holder(L, p->bytes);
     ccp_future_set_outcome(L, f, 2);
+  }
+  if (p->rules && p->rules->attempt_n) {
+    ccp_future_push_extras(L, f, 2);
+    lua_pushlstring(L, (const char *)p->rules->attempt,
+                    p->rules->attempt_n * sizeof *p->rules->attempt);
+    lua_setfield(L, -2, "attempts");
+    lua_pop(L, 1);
   }
   if (f->extras) {
     ccp_future_push_extras(L, f, 2);
@@ -171,9 +180,11 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
   ccp_future *f = t->owner;
   unwatch(f);
   unpack_reply(f, t->status, &t->body);
+  f->worker = t->worker;
+  f->pid = t->pid;
   c->in_flight_n--;
-  if (f->form != INLINE || f->extras) {
-    parcel p = {c, f, &t->body};
+  if (f->form != INLINE || f->extras || (t->rules && t->rules->attempt_n)) {
+    parcel p = {c, f, &t->body, t->rules};
     lua_pushcfunction(L, store);
     lua_pushlightuserdata(L, &p);
     lua_rawgeti(L, in_flight, t->id);
@@ -211,6 +222,8 @@ void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t) {
   f->form = NONE;
   f->status = CCP_R_VALUES;
   f->len = f->extras = f->watched = 0;
+  f->worker = 0;
+  f->pid = 0;
   f->at.pending.task = t;
   f->at.pending.handle = h;
   lua_pushvalue(L, class_);

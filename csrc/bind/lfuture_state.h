@@ -28,6 +28,8 @@ typedef struct ccp_future {
   uint8_t len;     /* of 'bytes' */
   uint8_t extras;  /* what is kept is the table of extras */
   uint8_t watched; /* counted in ccp_pool_watch */
+  uint16_t worker; /* when done: whose reply it is, counted from 1; or 0 */
+  int32_t pid;     /* and that worker's */
   union {
     struct {
       ccp_task *task;     /* the pool's until delivered */

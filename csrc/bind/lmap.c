@@ -398,6 +398,8 @@ static int core_map(lua_State *L) {
   m = push_map(L, ex);
   m->begun_ns = ccp_clock_now_ns();
   m->deadline_ns = deadline;
+  m->view = ccp_rules_check(L, 1);
+  m->places = UINT64_MAX;
   m->chunksize = (uint32_t)luaL_checkinteger(L, 4);
   m->buffersize = (uint64_t)luaL_checkinteger(L, 5);
   m->ordered = (uint8_t)lua_toboolean(L, 6);

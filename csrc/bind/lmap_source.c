@@ -133,6 +133,7 @@ static uint32_t auto_size(const ccp_map *m) {
 
 static uint64_t room(const ccp_map *m, uint32_t size) {
   uint64_t most = m->buffersize, ahead = m->pulled - m->yielded;
+  size = size < m->places ? size : (uint32_t)m->places;
   if (!most && m->n < 0)
     most = (uint64_t)size * m->ex->max_workers * CHUNKS_PER_WORKER;
   if (!most)
@@ -148,6 +149,9 @@ static void submit(lua_State *L, ccp_map *m) {
   int rc;
   m->body.len = m->body_good; /* without an item that failed */
   rc = c ? ccp_body_from(&c->task.body, &m->body) : CCP_E_NOMEM;
+  if (rc == CCP_OK && m->handle && m->view &&
+      (c->task.rules = ccp_rules_for(m->view)) == NULL)
+    rc = CCP_E_NOMEM;
   if (rc == CCP_OK && m->handle)
     rc = ccp_pool_submit(m->handle->pool, &c->task);
   if (rc != CCP_OK) {
@@ -159,7 +163,7 @@ static void submit(lua_State *L, ccp_map *m) {
   }
   ccp_map_append(m, c);
   if (!m->handle)
-    ccp_serial_chunk(L, c, &m->ex->inline_counts);
+    ccp_serial_chunk(L, c, m->view, &m->ex->inline_counts);
   else
     ccp_client_take(L, m->ex->client, m->handle);
 }
@@ -216,12 +220,29 @@ static int fill_chunk(lua_State *L) {
   return 0;
 }
 
+/* An executor with a bounded queue: how many items it takes now. Only a map
+ *that
+ ** waits for nothing else waits for room. */
+static void take_places(lua_State *L, ccp_map *m) {
+  if (!m->handle || !m->ex->queue_limited)
+    return;
+  ccp_client_collect(L, m->ex->client);
+  m->places = ccp_pool_places(m->handle->pool);
+  if (m->places > 0 || m->pulled > m->yielded)
+    return;
+  ccp_executor_wait_for_room(L, m->ex);
+  m->places = ccp_pool_places(m->handle->pool);
+}
+
 /* Keeps the pool supplied. An error of the source or of an item ends the
 ** sequence there; it surfaces at the step that would have needed that item,
 ** and the items before it are submitted. */
 void ccp_map_fill(lua_State *L, ccp_map *m) {
-  while (!m->exhausted && room(m, 1) > 0) {
+  while (!m->exhausted) {
     int status;
+    take_places(L, m);
+    if (room(m, 1) == 0)
+      return;
     lua_pushcfunction(L, fill_chunk);
     lua_pushvalue(L, 1);
     m->body_items = 0;

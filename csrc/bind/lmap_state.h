@@ -27,8 +27,10 @@ typedef struct ccp_map {
   uint64_t pulled, yielded;            /* items */
   lua_Integer n;                       /* of an array; -1: iterator */
   int64_t begun_ns, deadline_ns;
-  uint32_t chunksize;  /* 0: ours to choose */
-  uint64_t buffersize; /* 0: no bound */
+  uint32_t chunksize;    /* 0: ours to choose */
+  uint64_t buffersize;   /* 0: no bound */
+  uint64_t places;       /* items that the executor takes now */
+  const ccp_rules *view; /* borrowed from CCP_MAP_EXECUTOR; or NULL */
   uint8_t ordered, returns_errors, star;
   uint8_t exhausted; /* the source has no more */
   uint8_t

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "bind/lfuture.h"
+#include "os/clock.h"
 #include "os/codes.h"
 #include "worker/vm_call.h"
 
@@ -16,7 +17,43 @@ typedef struct inline_run {
   ccp_caller caller;
   const ccp_item *item;
   int status;
+  int64_t until_ns; /* its time is up then */
+  int is_late;
 } inline_run;
+
+enum { HOOK_EVERY = 1000 }; /* instructions between two looks at the clock */
+
+static const char run_key = 0; /* its address: in the registry */
+
+/* The inline_run whose call is at work; those around it wait. */
+static void watch_clock(lua_State *L, lua_Debug *ar) {
+  inline_run *r;
+  (void)ar;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &run_key);
+  r = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (!r || ccp_clock_now_ns() < r->until_ns)
+    return;
+  r->is_late = 1;
+  luaL_error(L, "interrupted: the task's time is up");
+}
+
+static int call_watched(lua_State *L, inline_run *r, int base) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L), status;
+  void *around;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &run_key);
+  around = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  lua_pushlightuserdata(L, r);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &run_key);
+  lua_sethook(L, watch_clock, LUA_MASKCOUNT, HOOK_EVERY);
+  status = lua_pcall(L, 1, 0, base + 1);
+  lua_sethook(L, hook, mask, count);
+  lua_pushlightuserdata(L, around);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &run_key);
+  return status;
+}
 
 /* Stack: inline_run. */
 static int protected_item(lua_State *L) {
@@ -26,23 +63,60 @@ static int protected_item(lua_State *L) {
   return 0;
 }
 
-static void run_item(lua_State *L, inline_run *r, const ccp_item *item,
-                     ccp_pool_counts *counts) {
+static void run_item(lua_State *L, inline_run *r, const ccp_item *item) {
   int base = lua_gettop(L), status;
   luaL_checkstack(L, 4, NULL);
   r->item = item;
   lua_pushcfunction(L, ccp_caller_traceback);
   lua_pushcfunction(L, protected_item);
   lua_pushlightuserdata(L, r);
-  status = lua_pcall(L, 1, 0, base + 1);
+  status = r->until_ns == CCP_NEVER ? lua_pcall(L, 1, 0, base + 1)
+                                    : call_watched(L, r, base);
   if (status != LUA_OK)
     r->status = ccp_caller_failed(L, &r->caller, status);
   lua_settop(L, base);
+}
+
+static void say_late(inline_run *r) {
+  static const char text[] = "the task's time was up";
+  ccp_buf_reset(&r->caller.out);
+  (void)ccp_buf_put(&r->caller.out, text, sizeof text - 1);
+  r->status = CCP_R_TIMEOUT;
+}
+
+/* Runs the item as its rules say; deadline_ns: CCP_NEVER for none. */
+static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
+                         const ccp_rules *view, int64_t deadline_ns,
+                         ccp_pool_counts *counts) {
+  uint32_t left = view ? view->retries : 0;
   counts->submitted++;
+  for (;;) {
+    int64_t now = view ? ccp_clock_now_ns() : 0;
+    r->is_late = now >= deadline_ns;
+    r->until_ns = view && view->timeout_ns ? now + view->timeout_ns : CCP_NEVER;
+    r->until_ns = r->until_ns < deadline_ns ? r->until_ns : deadline_ns;
+    if (!r->is_late)
+      run_item(L, r, item);
+    if (r->is_late) {
+      say_late(r);
+      counts->timeouts++;
+    }
+    if (r->status != CCP_R_TIMEOUT || left == 0 ||
+        ccp_clock_now_ns() >= deadline_ns)
+      break;
+    left--;
+    counts->retries++;
+  }
   if (r->status == CCP_R_VALUES)
     counts->done++;
   else
     counts->failed++;
+}
+
+static int64_t deadline_of(const ccp_rules *view) {
+  if (!view || view->deadline_ns == CCP_NEVER)
+    return CCP_NEVER;
+  return ccp_clock_now_ns() + view->deadline_ns;
 }
 
 /* The reply buffer must not be lost when the last step raises. */
@@ -65,10 +139,10 @@ static inline_run *push_run(lua_State *L) {
 }
 
 void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
-                     ccp_pool_counts *counts) {
+                     const ccp_rules *view, ccp_pool_counts *counts) {
   inline_run *r = push_run(L);
   ccp_item item = {NULL, 0, (const unsigned char *)body + 1, len - 1, 1};
-  run_item(L, r, &item, counts);
+  run_by_rules(L, r, &item, view, deadline_of(view), counts);
   ccp_future_settle(L, future, (uint8_t)r->status, r->caller.out.data,
                     r->caller.out.len);
   ccp_buf_fini(&r->caller.out);
@@ -82,7 +156,9 @@ static const unsigned char *part(const unsigned char *p, size_t *len) {
   return p + sizeof n;
 }
 
-void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, ccp_pool_counts *counts) {
+void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
+                      ccp_pool_counts *counts) {
+  int64_t deadline_ns = deadline_of(view);
   inline_run *r;
   ccp_item item = {0};
   chunk->task.final = 1; /* no pool knows it */
@@ -93,7 +169,7 @@ void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, ccp_pool_counts *counts) {
   item.first = 1;
   for (uint32_t i = 0; i < chunk->task.items; i++) {
     item.args = part(item.args + item.args_len, &item.args_len);
-    run_item(L, r, &item, counts);
+    run_by_rules(L, r, &item, view, deadline_ns, counts);
     if (ccp_chunk_add_reply(chunk, (uint8_t)r->status, r->caller.out.data,
                             r->caller.out.len, 0) != CCP_OK)
       chunk->task.status = CCP_R_MEMORY;

@@ -7,12 +7,15 @@
 #include <lua.h>
 
 #include "pool/pool.h"
+#include "task/rules.h"
 
 /* Runs the call in 'body' and settles the future at that stack index. */
 void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
-                     ccp_pool_counts *counts);
+                     const ccp_rules *view, ccp_pool_counts *counts);
 
-/* Runs all items of a chunk; its replies are ready to be read then. */
-void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, ccp_pool_counts *counts);
+/* Runs all items of a chunk; its replies are ready to be read then. Of the
+** rules, both heed timeout, deadline and retries; NULL: there are none. */
+void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
+                      ccp_pool_counts *counts);
 
 #endif

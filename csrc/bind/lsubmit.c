@@ -27,21 +27,26 @@ static ccp_task *spare_task(lua_State *L, ccp_client *c) {
 
 /* quick: the call's bytes; NULL: they are in the client's buffer. */
 static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
-                          size_t len) {
+                          size_t len, const ccp_rules *view) {
   ccp_client *c = ex->client;
   ccp_task *t = spare_task(L, c);
   int rc;
   t->owner = ccp_future_new(L, FUTURE_CLASS, ex->handle, t);
   lua_pushvalue(L, -1);
   lua_rawseti(L, IN_FLIGHT, t->id); /* the last that may raise */
-  rc = quick ? ccp_bytes_set(&t->body, quick, len)
-             : ccp_body_from(&t->body, &c->out);
+  if (view && (t->rules = ccp_rules_for(view)) == NULL)
+    rc = CCP_E_NOMEM;
+  else
+    rc = quick ? ccp_bytes_set(&t->body, quick, len)
+               : ccp_body_from(&t->body, &c->out);
   if (rc == CCP_OK)
     rc = ccp_pool_submit(ex->handle->pool, t);
   if (rc != CCP_OK) {
     lua_pushnil(L);
     lua_rawseti(L, IN_FLIGHT, t->id);
     ccp_bytes_free(&t->body);
+    ccp_rules_free(t->rules);
+    t->rules = NULL;
     return ccp_executor_raise(L, ex, rc);
   }
   c->spare = NULL;
@@ -57,7 +62,8 @@ static void remember(lua_State *L, ccp_executor *ex, int self) {
   ccp_buf *out = &ex->client->out;
   size_t at = out->len;
   ex->quick_fn = NULL;
-  if (!ex->handle || lua_iscfunction(L, 2) || lua_getupvalue(L, 2, 1))
+  if (!ex->handle || ex->queue_limited || lua_iscfunction(L, 2) ||
+      lua_getupvalue(L, 2, 1))
     return; /* what was pushed goes with the call */
   if (ccp_encode_call_in(L, ex->client->codec, 2, 1, what, out,
                          ccp_pool_funcs(ex->handle->pool)) != CCP_OK ||
@@ -115,15 +121,47 @@ static void encode_call(lua_State *L, ccp_executor *ex, int n) {
 }
 
 /* The inline call may submit again: its bytes need a place of their own. */
-static int submit_inline(lua_State *L, ccp_executor *ex) {
+static int submit_inline(lua_State *L, ccp_executor *ex,
+                         const ccp_rules *view) {
   const ccp_buf *out = &ex->client->out;
   int future;
   (void)ccp_future_new(L, FUTURE_CLASS, NULL, NULL);
   future = lua_gettop(L);
   lua_pushlstring(L, (const char *)out->data, out->len);
-  ccp_serial_call(L, lua_tostring(L, -1), out->len, future, &ex->inline_counts);
+  ccp_serial_call(L, lua_tostring(L, -1), out->len, future, view,
+                  &ex->inline_counts);
   lua_settop(L, future);
   return 1;
+}
+
+/* Full, and the caller is to run it: true. Waiting comes before encoding: what
+** runs meanwhile may submit as well. */
+static int runs_here(lua_State *L, ccp_executor *ex) {
+  if (!ex->handle)
+    return 1;
+  if (!ex->queue_limited || ex->overflow == CCP_OVER_ERROR)
+    return 0;
+  if (ex->overflow == CCP_OVER_BLOCK) {
+    ccp_executor_wait_for_room(L, ex);
+    return 0;
+  }
+  ccp_client_collect(L, ex->client);
+  return !ccp_pool_has_room(ex->handle->pool);
+}
+
+static int submit_slowly(lua_State *L, ccp_executor *ex, int n,
+                         const ccp_rules *view) {
+  int here;
+  ccp_check_target(L, 2);
+  if (!ex->handle)
+    ccp_executor_check_inline(L, ex, n + 1);
+  here = runs_here(L, ex);
+  encode_call(L, ex, n);
+  if (here)
+    return submit_inline(L, ex, view);
+  if (lua_topointer(L, 2) != ex->quick_fn)
+    remember(L, ex, n + 1);
+  return submit_to_pool(L, ex, NULL, 0, view);
 }
 
 static int core_submit(lua_State *L) {
@@ -131,17 +169,15 @@ static int core_submit(lua_State *L) {
   int n = lua_gettop(L);
   ccp_executor *ex = ccp_executor_push(L, 1);
   size_t len = encode_quick(L, ex, n, quick);
-  if (len)
-    return submit_to_pool(L, ex, quick, len);
-  ccp_check_target(L, 2);
-  if (!ex->handle)
-    ccp_executor_check_inline(L, ex, n + 1);
-  encode_call(L, ex, n);
-  if (!ex->handle)
-    return submit_inline(L, ex);
-  if (lua_topointer(L, 2) != ex->quick_fn)
-    remember(L, ex, n + 1);
-  return submit_to_pool(L, ex, NULL, 0);
+  return len ? submit_to_pool(L, ex, quick, len, NULL)
+             : submit_slowly(L, ex, n, NULL);
+}
+
+/* The same for a view. */
+static int core_submit_with(lua_State *L) {
+  int n = lua_gettop(L);
+  const ccp_rules *view = ccp_rules_check(L, 1);
+  return submit_slowly(L, ccp_executor_push(L, 1), n, view);
 }
 
 /* initialize(executor, fn, ...): an inline executor's initializer, by value as
@@ -150,7 +186,7 @@ static int core_initialize(lua_State *L) {
   int n = lua_gettop(L), failed;
   ccp_executor *ex = ccp_executor_push(L, 1);
   encode_call(L, ex, n);
-  (void)submit_inline(L, ex);
+  (void)submit_inline(L, ex, NULL);
   failed = ex->inline_counts.failed > 0;
   ex->inline_counts = (ccp_pool_counts){0};
   if (failed) {
@@ -168,6 +204,10 @@ void ccp_submit_function(lua_State *L, int class_, int in_flight) {
   lua_pushvalue(L, in_flight);
   lua_pushcclosure(L, core_submit, 2);
   lua_setfield(L, -2, "submit");
+  lua_pushvalue(L, class_);
+  lua_pushvalue(L, in_flight);
+  lua_pushcclosure(L, core_submit_with, 2);
+  lua_setfield(L, -2, "submit_with");
   lua_pushvalue(L, class_);
   lua_pushcclosure(L, core_initialize, 1);
   lua_setfield(L, -2, "initialize");

@@ -258,13 +258,13 @@ void ccp_pool_spin_leave(ccp_pool *p) {
   ccp_board_spin_leave(p->plan.board);
 }
 
-int ccp_pool_cancel(ccp_pool *p, ccp_task *t) {
+int ccp_pool_cancel(ccp_pool *p, ccp_task *t, const char *reason) {
   int cancelled;
   ccp_lock_acquire(&p->lock);
   cancelled = t->state == CCP_T_FINISHED ? t->status == CCP_R_CANCELLED
                                          : ccp_pool_withdraw_locked(p, t);
   if (cancelled && t->state != CCP_T_FINISHED) {
-    ccp_pool_end_locked(p, t, CCP_R_CANCELLED, NULL, 0);
+    ccp_pool_end_locked(p, t, CCP_R_CANCELLED, reason, strlen(reason));
     ccp_pool_fill_locked(p); /* there is room on the board now */
   }
   ccp_lock_release(&p->lock);
@@ -284,12 +284,34 @@ int ccp_pool_cancel_running(ccp_pool *p, ccp_task *t, const char *reason) {
   return cancelled;
 }
 
+ccp_attempt *ccp_pool_attempts(ccp_pool *p, const ccp_task *t, size_t *n) {
+  ccp_attempt *copy = NULL;
+  *n = 0;
+  ccp_lock_acquire(&p->lock);
+  if (t->rules && t->rules->attempt_n)
+    copy = malloc(t->rules->attempt_n * sizeof *copy);
+  if (copy) {
+    *n = t->rules->attempt_n;
+    memcpy(copy, t->rules->attempt, *n * sizeof *copy);
+  }
+  ccp_lock_release(&p->lock);
+  return copy;
+}
+
 int ccp_pool_has_room(ccp_pool *p) {
   int room;
   ccp_lock_acquire(&p->lock);
   room = p->life != CCP_P_OPEN || p->broken || !ccp_pool_full_locked(p, 1);
   ccp_lock_release(&p->lock);
   return room;
+}
+
+uint64_t ccp_pool_places(ccp_pool *p) {
+  uint64_t most = (uint64_t)p->limits.queue_most + p->max_workers, n;
+  ccp_lock_acquire(&p->lock);
+  n = p->unfinished_items < most ? most - p->unfinished_items : 0;
+  ccp_lock_release(&p->lock);
+  return p->limits.queue_most ? n : UINT64_MAX;
 }
 
 void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c) {

@@ -92,16 +92,23 @@ void ccp_pool_drain(ccp_pool *p);
 ccp_task *ccp_pool_take(ccp_pool *p);
 
 /* Cancels a call that has not started: true if it did (it is in the completed
-** list now, or was cancelled before). */
-int ccp_pool_cancel(ccp_pool *p, ccp_task *t);
+** list now, or was cancelled before). The reason is kept. */
+int ccp_pool_cancel(ccp_pool *p, ccp_task *t, const char *reason);
 /* Cancels the items of a chunk, and of what was split from it, that have not
 ** started, and takes their owner away: nobody waits for them any more. */
 void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c);
 /* The same for a call that runs: it ends as cancelled, with that text as the
 ** reason, and its worker is stopped. */
 int ccp_pool_cancel_running(ccp_pool *p, ccp_task *t, const char *reason);
-/* Is there room for another task? */
+/* A copy of the attempts so far that were followed by another (to be freed),
+ *and
+ ** how many; NULL for none. */
+struct ccp_attempt *ccp_pool_attempts(ccp_pool *p, const ccp_task *t,
+                                      size_t *n);
+/* Is there room for another task, or no use in waiting for any? */
 int ccp_pool_has_room(ccp_pool *p);
+/* How many items may be submitted now. */
+uint64_t ccp_pool_places(ccp_pool *p);
 /* Does a worker run it now? */
 int ccp_pool_running(ccp_pool *p, const ccp_task *t);
 /* Rings 'fd' when t is finished; at once if it is. */

@@ -98,6 +98,8 @@ static void note_begin(ccp_loop *l) {
 }
 
 static const ccp_item *begin(ccp_loop *l) {
+  if (l->tasks == 0)
+    l->paced_ns = ccp_clock_now_ns();
   /* the parent shows it; nobody decides on it */
   atomic_store_explicit(&mine(l)->tasks, ++l->tasks, memory_order_relaxed);
   if (atomic_load_explicit(&l->board->timed, memory_order_relaxed) ||

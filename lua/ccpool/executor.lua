@@ -12,14 +12,23 @@ local Executor = {}
 
 local CONSTRUCTOR = {
   max_workers = "positive integer",
+  min_workers = "non-negative integer",
+  idle_timeout = "positive seconds",
   name = "string",
   initializer = "function or \"module.function\"",
   initargs = "array",
   finalizer = "function or \"module.function\"",
-  memory_limit = "positive integer",
+  max_tasks_per_worker = "positive integer",
+  max_rss_growth = "positive number of bytes",
+  memory_limit = "positive number of bytes",
+  max_queue = "positive integer",
+  overflow = "\"block\", \"error\" or \"caller_runs\"",
+  on_crash = "\"replace\" or \"break\"",
+  grace = "non-negative seconds",
 }
 local MAX_WORKERS = 1024 -- records of a board, as in csrc/task/board.h
 local GRACE = 1 -- seconds between asking a worker to end and killing it
+local OVERFLOW = { block = 0, error = 1, caller_runs = 2 } -- as in csrc/bind/lexecutor.h
 local SIGKILL, SIGTERM = 9, 15
 
 local made = 0 -- executors so far, for their names
@@ -42,23 +51,38 @@ local function default_workers(kind)
   return kind == "thread" and math.min(32, cpus + 4) or kind == "process" and cpus or 1
 end
 
-local function check_constructor(who, given)
+local function check_constructor(who, kind, given)
   if type(given) == "number" then given = { max_workers = given } end
   local opts = options.check(who, given, CONSTRUCTOR, 3)
   if opts.max_workers and opts.max_workers > MAX_WORKERS then
     error(("bad option 'max_workers' to '%s' (at most %d)"):format(who, MAX_WORKERS), 3)
   end
+  if kind == "thread" and opts.max_rss_growth then
+    error(("bad option 'max_rss_growth' to '%s' (for processes only)"):format(who), 3)
+  end
+  if opts.min_workers and opts.min_workers > (opts.max_workers or default_workers(kind)) then
+    error(("bad option 'min_workers' to '%s' (more than max_workers)"):format(who), 3)
+  end
   return opts
 end
 
 local function construct(class, who, kind, given)
-  local opts = check_constructor(who, given)
+  local opts = check_constructor(who, kind, given)
   made = made + 1
   local n = opts.max_workers or default_workers(kind)
   local name = opts.name or "ccpool-" .. made
   local initargs = opts.initargs or {}
   local settings = {
-    grace = GRACE, memory_limit = opts.memory_limit, finalizer = opts.finalizer,
+    grace = math.min(opts.grace or GRACE, 1e9),
+    memory_limit = opts.memory_limit,
+    finalizer = opts.finalizer,
+    min_workers = math.min(opts.min_workers or 0, n),
+    idle_timeout = opts.idle_timeout and math.min(opts.idle_timeout, 1e9),
+    max_tasks_per_worker = opts.max_tasks_per_worker,
+    max_rss_growth = opts.max_rss_growth,
+    max_queue = opts.max_queue,
+    overflow = OVERFLOW[opts.overflow or "block"],
+    break_on_crash = opts.on_crash == "break",
   }
   local preload
   if kind == "thread" then preload = preloads() end
@@ -141,6 +165,104 @@ end
 
 local SHUTDOWN = { wait = "boolean", cancel_futures = "boolean", timeout = "seconds" }
 
+local WITH = {
+  timeout = "positive seconds",
+  deadline = "seconds",
+  priority = "integer",
+  retries = "non-negative integer",
+  name = "string",
+}
+
+-- What a view of an executor has: its second element is the rules of its tasks.
+local View = {
+  __name = "ccpool.View",
+  __index = { map = Executor.map, starmap = Executor.starmap },
+  __tostring = function(self)
+    return ("ccpool.View: %p (%s)"):format(self, self.name)
+  end,
+}
+
+--- The same executor with other options for its tasks.
+-- @tparam table opts `timeout` (seconds a task may run, from its start on the
+--   worker), `deadline` (seconds from submit; an expired task never starts),
+--   `priority` (integer, higher first; 0), `retries` (how often a task is run
+--   again after a crash or a timeout; 0), `name` (in errors, stats and traces).
+--   Options not given are those of the view that `with` is called on.
+-- @treturn table a view with `submit`, `map`, `starmap` and `with`
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(1)
+-- local slow = ex:with{ timeout = 0.05, name = "endless" }:submit(function() while true do end end)
+-- local ok, err = slow:presult()
+-- assert(not ok and ccpool.is_error(err, "TimeoutError"))
+function Executor:with(opts)
+  local given = options.check("with", opts, WITH, 2)
+  local all = {}
+  for name in pairs(WITH) do
+    all[name] = given[name]
+    if all[name] == nil and self.options then all[name] = self.options[name] end
+  end
+  return setmetatable({ self[1], core.rules(all), kind = self.kind, name = self.name,
+    options = all, submit = core.submit_with }, View)
+end
+View.__index.with = Executor.with
+
+--- Changes how many workers there may be. More are started on demand; of too
+-- many, the idle ones end first and the others after the task that they run.
+-- @tparam integer n
+-- @raise ShutdownError
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(1)
+-- ex:resize(3)
+-- assert(ex.max_workers == 3)
+function Executor:resize(n)
+  if not options.is["positive integer"](n) or n > MAX_WORKERS then
+    error(("bad argument #1 to 'resize' (number of workers from 1 to %d expected, got %s)")
+      :format(MAX_WORKERS, tostring(n)), 2)
+  end
+  core.resize(self, n)
+  self.max_workers = n
+end
+
+--- Runs `fn(...)` once in every live worker and in every later one, before its
+-- first task. Returns when the live ones have.
+-- @tparam function|string fn
+-- @param ... arguments
+-- @raise what it raised in a live worker; NotSendableError, ShutdownError,
+--   BrokenExecutorError. If it fails in a later one, the executor breaks.
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- ex:broadcast(function(name) greeting = "hello " .. name end, "world")
+-- assert(ex:submit(function() return greeting end):result() == "hello world")
+function Executor:broadcast(fn, ...)
+  if self.kind == "serial" then
+    self:submit(fn, ...):result()
+  else
+    core.broadcast(self, fn, ...)
+  end
+end
+
+--- Starts to write a trace that Chrome's viewer opens: a row for each worker, a
+-- slice for each task.
+-- @tparam ?string path nil ends the trace
+-- @raise SystemError if the file cannot be written; an error for the serial
+--   executor, which has no workers
+-- @usage
+-- local ex = ccpool.ThreadPoolExecutor(2)
+-- local path = os.tmpname()
+-- ex:trace(path)
+-- ex:submit(math.sqrt, 16):result()
+-- ex:trace(nil)
+-- assert(io.open(path):read("a"):find("task 1", 1, true))
+-- os.remove(path)
+-- ex:shutdown()
+function Executor:trace(path)
+  if path ~= nil and type(path) ~= "string" then
+    error(("bad argument #1 to 'trace' (path or nil expected, got %s)"):format(type(path)), 2)
+  end
+  if self.kind == "serial" then error("a serial executor has no workers to trace", 2) end
+  core.trace(self, path)
+end
+
 --- Takes no more tasks; pending ones still run. Idempotent.
 -- @tparam[opt] table opts `wait` (true), `cancel_futures` (false: what has not
 --   started is cancelled), `timeout` (seconds to wait)
@@ -171,8 +293,10 @@ function Executor:warmup() core.warmup(self) end
 --- What the executor did and does.
 -- @treturn table `submitted`, `queued`, `running`, `done`, `failed`,
 --   `cancelled`, `timeouts`, `retries`, `crashes`, `recycled`, `abandoned`
---   (counts; `map` counts items) and `workers`, an array of `id`, `name`, `pid`,
---   `state`, `task`, `tasks`, `age` (seconds) and `rss` (bytes; processes)
+--   (counts; `map` counts items); `wait` and `run`, how long tasks waited and
+--   ran: `n`, `mean`, `min`, `max`, `p50`, `p90`, `p99` (seconds; of tiny tasks a
+--   sample and means); `workers`, an array of `id`, `name`, `pid`, `state`, `task`
+--   (its name or number), `tasks`, `age` (seconds) and `rss` (bytes; processes)
 -- @usage
 -- local ex <close> = ccpool.ThreadPoolExecutor(2)
 -- ex:submit(math.sqrt, 16):result()

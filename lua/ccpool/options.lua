@@ -13,6 +13,15 @@ end
 --- Kinds of values: each gives true if the value is of it.
 M.is = {
   ["positive integer"] = function(v) return math.type(v) == "integer" and v > 0 end,
+  ["non-negative integer"] = function(v) return math.type(v) == "integer" and v >= 0 end,
+  ["integer"] = function(v) return math.type(v) == "integer" and v >= -2^31 and v < 2^31 end,
+  ["positive number of bytes"] = function(v) return math.type(v) == "integer" and v > 0 end,
+  ["positive seconds"] = function(v) return type(v) == "number" and v > 0 end,
+  ["non-negative seconds"] = function(v) return type(v) == "number" and v >= 0 end,
+  ["\"replace\" or \"break\""] = function(v) return v == "replace" or v == "break" end,
+  ["\"block\", \"error\" or \"caller_runs\""] = function(v)
+    return v == "block" or v == "error" or v == "caller_runs"
+  end,
   ["function"] = function(v) return type(v) == "function" end,
   ["function or \"module.function\""] = function(v)
     return type(v) == "function" or type(v) == "string"

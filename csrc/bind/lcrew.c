@@ -1,0 +1,91 @@
+/*
+** What an executor may ask of its workers as a whole: their number, broadcasts,
+** traces. In the thread of the Lua state.
+*/
+#include "bind/lexecutor.h"
+
+#include "bind/lerror.h"
+#include "bind/lserial.h"
+#include "os/clock.h"
+#include "os/codes.h"
+
+/* resize(executor, n) */
+static int core_resize(lua_State *L) {
+  ccp_executor *ex = ccp_executor_check(L, 1);
+  lua_Integer n = luaL_checkinteger(L, 2);
+  int rc = CCP_OK;
+  luaL_argcheck(L, n >= 1 && n <= CCP_WORKERS_MOST, 2, "number of workers");
+  if (ex->handle)
+    rc = ccp_pool_resize(ex->handle->pool, (uint32_t)n);
+  if (rc == CCP_E_FULL)
+    return luaL_argerror(L, 2, "there is no address space for so many workers");
+  if (rc != CCP_OK)
+    return ccp_executor_raise(L, ex, rc);
+  ex->max_workers = (uint32_t)n;
+  return 0;
+}
+
+typedef struct hearing {
+  ccp_pool *pool;
+  uint32_t number;
+} hearing;
+
+static int all_heard(lua_State *L, void *ud) {
+  const hearing *h = ud;
+  (void)L;
+  return ccp_pool_heard(h->pool, h->number);
+}
+
+static int raise_bad_news(lua_State *L, const hearing *h) {
+  ccp_bytes why;
+  uint8_t status = ccp_pool_bad_news(h->pool, h->number, &why);
+  size_t len;
+  const char *bytes;
+  if (status == CCP_R_VALUES)
+    return 0;
+  lua_pushlstring(L, (const char *)ccp_bytes_at(&why), why.len);
+  ccp_bytes_free(&why);
+  bytes = lua_tolstring(L, -1, &len);
+  ccp_error_of_reply(L, status, bytes, len);
+  lua_pop(L, 1); /* the traceback */
+  return lua_error(L);
+}
+
+/* broadcast(executor, fn, ...): the executor has a pool. */
+static int core_broadcast(lua_State *L) {
+  const ccp_what what = {"argument", 0};
+  int n = lua_gettop(L), rc;
+  ccp_executor *ex = ccp_executor_check(L, 1);
+  ccp_buf *out = &ex->client->out;
+  hearing h = {NULL, 0};
+  ccp_check_target(L, 2);
+  luaL_argcheck(L, ex->handle, 1, "an executor with workers expected");
+  luaL_checkstack(L, 8, "too many arguments");
+  ccp_buf_reset(out);
+  h.pool = ex->handle->pool;
+  rc = ccp_encode_call(L, 2, n - 1, what, out, ccp_pool_funcs(h.pool));
+  if (rc == CCP_OK)
+    rc = ccp_pool_broadcast(h.pool, out->data, out->len, &h.number);
+  if (rc != CCP_OK)
+    return ccp_executor_raise(L, ex, rc);
+  (void)ccp_client_wait(L, ex->client, h.pool, CCP_NEVER, all_heard, &h);
+  return raise_bad_news(L, &h);
+}
+
+/* trace(executor, path | nil) */
+static int core_trace(lua_State *L) {
+  ccp_executor *ex = ccp_executor_check(L, 1);
+  const char *path = luaL_optstring(L, 2, NULL);
+  int rc;
+  luaL_argcheck(L, ex->handle, 1, "an executor with workers expected");
+  rc = ccp_pool_trace(ex->handle->pool, path);
+  return rc == CCP_OK ? 0 : ccp_error_raise(L, rc, path ? path : "trace");
+}
+
+void ccp_crew_functions(lua_State *L) {
+  static const luaL_Reg functions[] = {{"resize", core_resize},
+                                       {"broadcast", core_broadcast},
+                                       {"trace", core_trace},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

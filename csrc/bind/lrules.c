@@ -1,0 +1,85 @@
+/*
+** Rules of tasks as views of an executor hold them. In the thread of the Lua
+** state; the options were checked in Lua.
+*/
+#include "bind/lexecutor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/lerror.h"
+#include "os/clock.h"
+#include "os/codes.h"
+
+#define CLASS "ccpool.rules"
+
+static int rules__gc(lua_State *L) {
+  ccp_rules *r = lua_touserdata(L, 1);
+  free(r->name);
+  r->name = NULL;
+  return 0;
+}
+
+static int64_t ns_field(lua_State *L, const char *name, int64_t none) {
+  int64_t ns = none;
+  if (lua_getfield(L, 1, name) != LUA_TNIL) {
+    double s = (double)luaL_checknumber(L, -1);
+    if (s < 1e9)
+      ns = s > 0 ? (int64_t)(s * (double)CCP_NS_PER_S) : 0;
+  }
+  lua_pop(L, 1);
+  return ns;
+}
+
+static lua_Integer integer_field(lua_State *L, const char *name) {
+  lua_Integer n =
+      lua_getfield(L, 1, name) == LUA_TNIL ? 0 : luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+  return n;
+}
+
+/* rules(options) -> userdata for the second place of a view. */
+static int core_rules(lua_State *L) {
+  ccp_rules *r;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  r = lua_newuserdatauv(L, sizeof *r, 0);
+  memset(r, 0, sizeof *r);
+  if (luaL_newmetatable(L, CLASS)) {
+    lua_pushcfunction(L, rules__gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  r->timeout_ns = ns_field(L, "timeout", 0);
+  r->deadline_ns = ns_field(L, "deadline", CCP_NEVER);
+  r->priority = (int32_t)integer_field(L, "priority");
+  r->retries = (uint32_t)integer_field(L, "retries");
+  if (lua_getfield(L, 1, "name") == LUA_TSTRING) {
+    r->name = strdup(lua_tostring(L, -1));
+    if (!r->name)
+      return ccp_error_raise(L, CCP_E_NOMEM, NULL);
+  }
+  lua_pop(L, 1);
+  return 1;
+}
+
+const ccp_rules *ccp_rules_check(lua_State *L, int arg) {
+  const ccp_rules *r = NULL;
+  if (lua_istable(L, arg)) {
+    lua_rawgeti(L, arg, 2);
+    r = luaL_testudata(L, -1, CLASS); /* anchored in the view */
+    lua_pop(L, 1);
+  }
+  return r;
+}
+
+ccp_rules *ccp_rules_for(const ccp_rules *view) {
+  ccp_rules *r = ccp_rules_copy(view);
+  if (r && r->deadline_ns != CCP_NEVER)
+    r->deadline_ns += ccp_clock_now_ns();
+  return r;
+}
+
+void ccp_rules_functions(lua_State *L) {
+  lua_pushcfunction(L, core_rules);
+  lua_setfield(L, -2, "rules");
+}
