@@ -175,6 +175,7 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_map_functions(L);
   ccp_rules_functions(L);
   ccp_crew_functions(L);
+  ccp_stats_function(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

@@ -61,6 +61,7 @@ void ccp_executor_functions(lua_State *L);
 void ccp_map_functions(lua_State *L);
 void ccp_rules_functions(lua_State *L);
 void ccp_crew_functions(lua_State *L);
+void ccp_stats_function(lua_State *L);
 /* At the indices: the metatable of futures, the table of those in flight. */
 void ccp_submit_function(lua_State *L, int class_, int in_flight);
 

@@ -5,8 +5,10 @@
 #include "pool/state.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "os/clock.h"
 #include "os/codes.h"
 #include "shared/arena.h"
 
@@ -100,6 +102,80 @@ uint8_t ccp_pool_bad_news(ccp_pool *p, uint32_t number, ccp_bytes *bytes) {
 }
 
 /* ------------------------------------------------------------ looking in */
+
+int ccp_pool_warmup(ccp_pool *p) {
+  int rc = CCP_OK;
+  ccp_lock_acquire(&p->lock);
+  if (p->life != CCP_P_OPEN)
+    rc = CCP_E_CLOSED;
+  else
+    ccp_pool_staff_locked(p, p->max_workers);
+  if (p->broken)
+    rc = CCP_E_BROKEN;
+  ccp_lock_release(&p->lock);
+  return rc;
+}
+
+uint32_t ccp_pool_ready(const ccp_pool *p) {
+  uint32_t n = 0, high = ccp_pool_high(p);
+  for (uint32_t i = 0; i < high; i++)
+    n += atomic_load(&p->plan.board->records[i].state) == CCP_W_UP;
+  return n;
+}
+
+int ccp_pool_cause(ccp_pool *p, ccp_bytes *out) {
+  int broken;
+  ccp_bytes_init(out);
+  ccp_lock_acquire(&p->lock);
+  broken = p->broken;
+  if (broken)
+    (void)ccp_bytes_add(out, ccp_bytes_at(&p->cause), p->cause.len);
+  ccp_lock_release(&p->lock);
+  return broken;
+}
+
+void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c) {
+  ccp_lock_acquire(&p->lock);
+  ccp_pool_drain_locked(p);
+  *c = p->counts;
+  c->running = 0;
+  for (int i = 0; i < CCP_WINDOW; i++)
+    if (p->by_slot[i] && ccp_board_look(p->plan.board, i).state == CCP_CLAIMED)
+      c->running++;
+  c->queued = p->unfinished_items - c->running;
+  ccp_lock_release(&p->lock);
+}
+
+int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w) {
+  const ccp_record *r;
+  int used;
+  if (index >= p->plan.board->workers)
+    return 0;
+  ccp_lock_acquire(&p->lock);
+  used = p->workers[index].used && !p->workers[index].abandoned;
+  r = &p->plan.board->records[index];
+  w->index = index;
+  w->pid = atomic_load(&r->pid);
+  w->state = atomic_load(&r->state);
+  w->tasks = atomic_load(&r->tasks);
+  w->age_s = (double)(ccp_clock_now_ns() - p->workers[index].born_ns) /
+             (double)CCP_NS_PER_S;
+  w->task = 0;
+  w->name[0] = '\0';
+  for (int i = 0; i < CCP_WINDOW && used; i++) {
+    ccp_claim_word c;
+    if (!p->by_slot[i])
+      continue;
+    c = ccp_board_look(p->plan.board, i);
+    if (c.state != CCP_CLAIMED || c.worker != index)
+      continue;
+    w->task = (int64_t)p->poster.pos[i] + 1;
+    if (p->by_slot[i]->rules && p->by_slot[i]->rules->name)
+      (void)snprintf(w->name, sizeof w->name, "%s", p->by_slot[i]->rules->name);
+  }
+  ccp_lock_release(&p->lock);
+  return used;
+}
 
 int ccp_pool_trace(ccp_pool *p, const char *path) {
   ccp_trace *t = NULL, *old;

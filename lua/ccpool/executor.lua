@@ -28,6 +28,7 @@ local CONSTRUCTOR = {
 }
 local MAX_WORKERS = 1024 -- records of a board, as in csrc/task/board.h
 local GRACE = 1 -- seconds between asking a worker to end and killing it
+local FOREVER = 1e9 -- seconds
 local OVERFLOW = { block = 0, error = 1, caller_runs = 2 } -- as in csrc/bind/lexecutor.h
 local SIGKILL, SIGTERM = 9, 15
 
@@ -66,24 +67,29 @@ local function check_constructor(who, kind, given)
   return opts
 end
 
-local function construct(class, who, kind, given)
-  local opts = check_constructor(who, kind, given)
-  made = made + 1
-  local n = opts.max_workers or default_workers(kind)
-  local name = opts.name or "ccpool-" .. made
-  local initargs = opts.initargs or {}
-  local settings = {
-    grace = math.min(opts.grace or GRACE, 1e9),
+-- Options as csrc/bind/lexecutor.c reads them. Thirty years are for ever.
+local function settings_of(opts, max_workers)
+  return {
+    grace = math.min(opts.grace or GRACE, FOREVER),
     memory_limit = opts.memory_limit,
     finalizer = opts.finalizer,
-    min_workers = math.min(opts.min_workers or 0, n),
-    idle_timeout = opts.idle_timeout and math.min(opts.idle_timeout, 1e9),
+    min_workers = math.min(opts.min_workers or 0, max_workers),
+    idle_timeout = opts.idle_timeout and math.min(opts.idle_timeout, FOREVER),
     max_tasks_per_worker = opts.max_tasks_per_worker,
     max_rss_growth = opts.max_rss_growth,
     max_queue = opts.max_queue,
     overflow = OVERFLOW[opts.overflow or "block"],
     break_on_crash = opts.on_crash == "break",
   }
+end
+
+local function construct(class, who, kind, given)
+  local opts = check_constructor(who, kind, given)
+  made = made + 1
+  local n = opts.max_workers or default_workers(kind)
+  local name = opts.name or "ccpool-" .. made
+  local initargs = opts.initargs or {}
+  local settings = settings_of(opts, n)
   local preload
   if kind == "thread" then preload = preloads() end
   local handle = core.new(kind, name, n, settings, preload, opts.initializer,
@@ -231,8 +237,8 @@ end
 --   BrokenExecutorError. If it fails in a later one, the executor breaks.
 -- @usage
 -- local ex <close> = ccpool.ThreadPoolExecutor(2)
--- ex:broadcast(function(name) greeting = "hello " .. name end, "world")
--- assert(ex:submit(function() return greeting end):result() == "hello world")
+-- ex:broadcast(function(n) package.loaded.answer = n end, 42)
+-- assert(ex:submit(function() return require "answer" end):result() == 42)
 function Executor:broadcast(fn, ...)
   if self.kind == "serial" then
     self:submit(fn, ...):result()
