@@ -141,8 +141,10 @@ static int client__gc(lua_State *L) {
   if (ours && !c->leaked)
     ccp_arena_free(c->bell);
   c->bell = NULL;
-  ccp_store_fini(&c->store);
-  ccp_buf_fini(&c->out);
+  if (ours) { /* there may be blocks among these */
+    ccp_store_fini(&c->store);
+    ccp_buf_fini(&c->out);
+  }
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "os/codes.h"
+#include "os/process.h"
 #include "task/rules.h"
 
 static const char kept_key = 0,
@@ -76,15 +77,25 @@ void ccp_future_push_extras(lua_State *L, ccp_future *f, int index) {
 
 /* ------------------------------------------------------------ delivery */
 
+typedef struct holder {
+  ccp_bytes bytes; /* first: who looks for them finds them at its address */
+  uint32_t epoch;
+} holder;
+
+/* In a descendant it is a copy: a block belongs to the ancestor's. */
 static int holder__gc(lua_State *L) {
-  ccp_bytes_free(lua_touserdata(L, 1));
+  holder *h = lua_touserdata(L, 1);
+  if (h->epoch == ccp_process_epoch())
+    ccp_bytes_free(&h->bytes);
   return 0;
 }
 
 /* Pushes a userdata that owns the bytes from now on. */
 static void push_holder(lua_State *L, ccp_bytes *from) {
-  ccp_bytes *b = lua_newuserdatauv(L, sizeof *b, 0);
+  holder *h = lua_newuserdatauv(L, sizeof *h, 0);
+  ccp_bytes *b = &h->bytes;
   ccp_bytes_init(b);
+  h->epoch = ccp_process_epoch();
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &holder_key) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_createtable(L, 0, 1);

@@ -18,6 +18,7 @@
 #include "codec/quick.h"
 #include "os/clock.h"
 #include "os/codes.h"
+#include "os/process.h"
 #include "shared/arena.h"
 
 #define MAGIC 0x3a9a3a9au
@@ -104,8 +105,10 @@ void ccp_map_close(ccp_map *m) {
     drop(c);
   }
   m->last = m->ready_first = m->ready_last = m->current = NULL;
-  ccp_buf_fini(&m->fn);
-  ccp_buf_fini(&m->body);
+  if (ours) {
+    ccp_buf_fini(&m->fn);
+    ccp_buf_fini(&m->body);
+  }
   if (m->handle)
     ccp_handle_leave(m->handle);
   m->handle = NULL;
@@ -230,11 +233,13 @@ static int give_error(lua_State *L, const ccp_map *m, uint8_t status,
 
 typedef struct block_guard {
   void *block; /* owned, or NULL */
+  uint32_t epoch;
 } block_guard;
 
 static int block_guard__gc(lua_State *L) {
   block_guard *g = lua_touserdata(L, 1);
-  ccp_arena_free(g->block);
+  if (g->epoch == ccp_process_epoch()) /* a descendant's copy owns nothing */
+    ccp_arena_free(g->block);
   g->block = NULL;
   return 0;
 }
@@ -242,6 +247,7 @@ static int block_guard__gc(lua_State *L) {
 static block_guard *push_guard(lua_State *L) {
   block_guard *g = lua_newuserdatauv(L, sizeof *g, 0);
   g->block = NULL;
+  g->epoch = ccp_process_epoch();
   if (luaL_newmetatable(L, "ccpool.block")) {
     lua_pushcfunction(L, block_guard__gc);
     lua_setfield(L, -2, "__gc");

@@ -213,7 +213,12 @@ void ccp_arena_free(void *block) {
   h = header_of(block);
   if (h->class_ < CLASS_MIN || h->class_ > CLASS_MAX)
     return; /* somebody wrote over it: better lost than handed out again */
-  atomic_store_explicit(&h->state, IDLE, memory_order_relaxed);
+  if (atomic_exchange_explicit(&h->state, IDLE, memory_order_relaxed) != BUSY) {
+#ifdef CCP_DEBUG
+    abort();
+#endif
+    return; /* better lost than handed out twice */
+  }
   if (((size_t)1 << h->class_) >= PUNCH_FROM)
     cool(h, h->class_);
   push(h->class_, h);
