@@ -95,6 +95,7 @@ build = {
         "csrc/worker/vm.c",
         "csrc/worker/vm_call.c",
         "csrc/worker/vm_interrupt.c",
+        "csrc/worker/vm_memory.c",
         "csrc/worker/zygote.c",
       },
       incdirs = { "csrc" },
