@@ -96,6 +96,7 @@ build = {
         "csrc/worker/vm_call.c",
         "csrc/worker/vm_interrupt.c",
         "csrc/worker/vm_memory.c",
+        "csrc/worker/vm_print.c",
         "csrc/worker/zygote.c",
       },
       incdirs = { "csrc" },

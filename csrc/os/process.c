@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -21,7 +22,7 @@
 #include "os/fd.h"
 #include "os/lock.h"
 
-enum { STACK_BYTES = 8 << 20 };
+enum { STACK_BYTES = 8 << 20, LINE_BYTES = 64 << 10 };
 
 _Atomic uint32_t ccp_process_epoch_;
 static ccp_lock owned_lock = CCP_LOCK_INIT(CCP_RANK_PROCESS);
@@ -189,6 +190,16 @@ static int64_t size_of(pid_t pid, int which) {
 
 int64_t ccp_process_rss(pid_t pid) {
   return size_of(pid, 1);
+}
+
+void ccp_process_widen_output(void) {
+  static char buffer[LINE_BYTES];
+  size_t now = __fbufsize(stdout); /* 0: not used yet */
+  int by_line = now ? __flbf(stdout) != 0 : isatty(STDOUT_FILENO);
+  int saved = errno;
+  if (now != 1)
+    (void)setvbuf(stdout, buffer, by_line ? _IOLBF : _IOFBF, sizeof buffer);
+  errno = saved;
 }
 
 /* Some more than 'more': the stack grows into the same address space, and its

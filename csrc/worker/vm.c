@@ -21,6 +21,7 @@
 #include "worker/vm_call.h"
 #include "worker/vm_interrupt.h"
 #include "worker/vm_memory.h"
+#include "worker/vm_print.h"
 
 enum {
   CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
@@ -98,6 +99,8 @@ static void replace_exit(lua_State *L, lua_CFunction f) {
 static void open_thread_state(lua_State *L, const ccp_plan *plan) {
   luaL_openlibs(L);
   ccp_vm_watch_coroutines(L);
+  lua_pushcfunction(L, ccp_vm_print);
+  lua_setglobal(L, "print");
   set_package_field(L, "path", plan->path);
   set_package_field(L, "cpath", plan->cpath);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);

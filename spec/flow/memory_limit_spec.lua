@@ -13,6 +13,7 @@ local TAG = { thread = "", process = " #nosan" }
 local function hoard()
   local list = {}
   for i = 1, 1e7 do list[i] = ("x"):rep(i) end
+  return #list
 end
 
 local function caught_and_raised_again()
