@@ -10,6 +10,15 @@ local LIMIT = 8 << 20
 -- Sanitizers take address space that the limit of a process refuses, and end it then.
 local TAG = { thread = "", process = " #nosan" }
 
+--- Processes may reuse what they inherit and nobody needs: as little as can be.
+local function clean(make)
+  return function(opts)
+    collectgarbage()
+    collectgarbage()
+    return make(opts)
+  end
+end
+
 local function hoard()
   local list = {}
   for i = 1, 1e7 do list[i] = ("x"):rep(i) end
@@ -37,6 +46,7 @@ end
 
 describe("memory_limit", function()
   for kind, make in pools.concurrent() do
+    make = clean(make)
     describe("(" .. kind .. ")" .. TAG[kind], function()
       it("makes a task that hits it fail with MemoryLimitError", function()
         local ex <close> = make{ max_workers = 1, memory_limit = LIMIT }
