@@ -97,6 +97,8 @@ build = {
         "csrc/worker/vm.c",
         "csrc/worker/vm_call.c",
         "csrc/worker/vm_interrupt.c",
+        "csrc/worker/vm_memory.c",
+        "csrc/worker/vm_print.c",
         "csrc/worker/zygote.c",
       },
       incdirs = { "csrc" },

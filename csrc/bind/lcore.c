@@ -16,6 +16,7 @@
 #include "os/codes.h"
 #include "os/cpu.h"
 #include "worker/vm.h"
+#include "worker/vm_print.h"
 
 static const char module_key = 0, once_key = 0; /* addresses: registry keys */
 
@@ -153,6 +154,7 @@ int luaopen_ccpool_core(lua_State *L) {
       {"step", core_step},
       {"once", core_once},
       {"sleep", core_sleep},
+      {"print", ccp_vm_print},
       {"watch", ccp_future_watch},
       {"failed", ccp_future_failed},
       {"is_future", ccp_future_is},

@@ -183,7 +183,7 @@ static int encode_finalizer(lua_State *L, ccp_executor *ex) {
   int rc = CCP_OK;
   ccp_buf_reset(out);
   if (lua_getfield(L, 4, "finalizer") != LUA_TNIL) {
-    rc = ccp_encode_call(L, lua_gettop(L), 0, call, out, ccp_pool_funcs(pool));
+    rc = ccp_encode_call(L, lua_gettop(L), 1, call, out, ccp_pool_funcs(pool));
     if (rc == CCP_OK)
       rc = ccp_pool_set_finalizer(pool, out->data, out->len);
   }

@@ -8,9 +8,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +21,8 @@
 #include "os/codes.h"
 #include "os/fd.h"
 #include "os/lock.h"
+
+enum { STACK_BYTES = 8 << 20, LINE_BYTES = 64 << 10 };
 
 _Atomic uint32_t ccp_process_epoch_;
 static ccp_lock owned_lock = CCP_LOCK_INIT(CCP_RANK_PROCESS);
@@ -169,18 +173,45 @@ int ccp_process_pidfd(pid_t pid) {
 #endif
 }
 
-int64_t ccp_process_rss(pid_t pid) {
+/* Number 'which' of the sizes that the system tells, in bytes. */
+static int64_t size_of(pid_t pid, int which) {
   char path[40];
-  long long pages = 0;
+  long long pages[2] = {0, 0};
   FILE *f;
   (void)snprintf(path, sizeof path, "/proc/%ld/statm", (long)pid);
   f = fopen(path, "re");
   if (!f)
     return 0;
-  if (fscanf(f, "%*d %lld", &pages) != 1)
-    pages = 0;
+  if (fscanf(f, "%lld %lld", &pages[0], &pages[1]) != 2)
+    pages[which] = 0;
   (void)fclose(f);
-  return (int64_t)pages * sysconf(_SC_PAGESIZE);
+  return (int64_t)pages[which] * sysconf(_SC_PAGESIZE);
+}
+
+int64_t ccp_process_rss(pid_t pid) {
+  return size_of(pid, 1);
+}
+
+void ccp_process_widen_output(void) {
+  static char buffer[LINE_BYTES];
+  size_t now = __fbufsize(stdout); /* 0: not used yet */
+  int by_line = now ? __flbf(stdout) != 0 : isatty(STDOUT_FILENO);
+  int saved = errno;
+  if (now != 1)
+    (void)setvbuf(stdout, buffer, by_line ? _IOLBF : _IOFBF, sizeof buffer);
+  errno = saved;
+}
+
+/* Some more than 'more': the stack grows into the same address space, and its
+** growth cannot fail but by a signal. */
+void ccp_process_limit_memory(size_t more) {
+  struct rlimit limit;
+  rlim_t most = (rlim_t)size_of(getpid(), 0) + more + STACK_BYTES;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || most < more ||
+      (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur <= most))
+    return;
+  limit.rlim_cur = most;
+  (void)setrlimit(RLIMIT_AS, &limit);
 }
 
 /* Seeds, not secrets: the clock and the pid do where the kernel cannot. */

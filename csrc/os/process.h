@@ -44,6 +44,14 @@ int ccp_process_pidfd(pid_t pid);
 /* The resident set in bytes of process 'pid', 0 if it cannot be read. */
 int64_t ccp_process_rss(pid_t pid);
 
+/* Gives stdout a buffer that lines fit into, unless the program has taken its
+** buffer away: print then writes a line at once. While nothing is in it. */
+void ccp_process_widen_output(void);
+
+/* The calling process may take that much more address space, roughly: what the
+** system refuses from then on fails as want of memory does. */
+void ccp_process_limit_memory(size_t more);
+
 /* Random bytes from the system. */
 void ccp_process_random(void *p, size_t len);
 

@@ -90,7 +90,8 @@ static void trace_note(ccp_pool *p, uint32_t worker, const ccp_task *t,
 /* Replies that answer no call. */
 static void odd_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
   if (r->status == CCP_R_INIT)
-    ccp_pool_break_locked(p, CCP_R_ERROR, r->bytes, r->len);
+    ccp_pool_break_locked(p, r->len ? CCP_R_ERROR : CCP_R_MEMORY, r->bytes,
+                          r->len);
   else
     news_reply(p, w, r);
   free_block(r);

@@ -20,6 +20,8 @@
 #include "worker/loop.h"
 #include "worker/vm_call.h"
 #include "worker/vm_interrupt.h"
+#include "worker/vm_memory.h"
+#include "worker/vm_print.h"
 
 enum {
   CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
@@ -35,6 +37,8 @@ typedef struct vm {
   ccp_buf_blocks blocks;
   ccp_running base; /* the state itself, below all coroutines */
   int in_item;
+  ccp_cap cap;
+  int retire; /* end after the current item */
 } vm;
 
 static _Thread_local ccp_self *current;
@@ -95,6 +99,8 @@ static void replace_exit(lua_State *L, lua_CFunction f) {
 static void open_thread_state(lua_State *L, const ccp_plan *plan) {
   luaL_openlibs(L);
   ccp_vm_watch_coroutines(L);
+  lua_pushcfunction(L, ccp_vm_print);
+  lua_setglobal(L, "print");
   set_package_field(L, "path", plan->path);
   set_package_field(L, "cpath", plan->cpath);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -182,13 +188,19 @@ static void send(vm *v, int status) {
     ccp_buf_trim(out, KEEP_BYTES);
 }
 
+/* A worker that has hit the limit of its memory is replaced: nobody knows what
+** it still holds. */
+static int spent(const vm *v, int status) {
+  return v->cap.hit || (v->cap.alloc && status == CCP_R_MEMORY);
+}
+
 /* Stack: vm. Runs items until one fails or the worker shall end; one protected
 ** call serves many items. */
 static int serve(lua_State *L) {
   vm *v = lua_touserdata(L, 1);
   const ccp_item *item;
   v->caller.fn = 0;
-  while ((item = ccp_loop_next(&v->loop)) != NULL) {
+  while (!v->retire && (item = ccp_loop_next(&v->loop)) != NULL) {
     int status;
     v->in_item = 1;
     v->self->task = v->loop.claim.pos + 1;
@@ -197,6 +209,7 @@ static int serve(lua_State *L) {
     v->in_item = 0;
     v->self->task = 0;
     send(v, status);
+    v->retire = spent(v, status);
   }
   return 0;
 }
@@ -210,11 +223,52 @@ static int protected_call(vm *v, lua_CFunction f) {
   return lua_pcall(L, 1, 0, 1);
 }
 
+/* What failed is told; with the error value on top. */
+static int failed(vm *v, int status) {
+  if (ccp_cap_is_error(&v->cap, v->L, status))
+    status = LUA_ERRMEM;
+  status = ccp_caller_failed(v->L, &v->caller, status);
+  v->retire = spent(v, status);
+  return status;
+}
+
+/* Stack: vm. */
+static int finalize(lua_State *L) {
+  const vm *v = lua_touserdata(L, 1);
+  const ccp_plan *plan = v->self->plan;
+  size_t used;
+  int n =
+      ccp_decode(L, plan->finalizer, plan->finalizer_len, &used, plan->funcs);
+  lua_call(L, n - 1, 0);
+  return 0;
+}
+
+/* Stack: error value. Pushes what there is to say of it. */
+static int describe(lua_State *L) {
+  (void)luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+static void run_finalizer(vm *v) {
+  const ccp_plan *plan = v->self->plan;
+  const char *text = NULL;
+  uint32_t quit = atomic_load(&v->loop.board->records[v->self->index].quit);
+  if (!plan->finalizer || quit == CCP_QUIT_STOP ||
+      protected_call(v, finalize) == LUA_OK)
+    return;
+  lua_pushcfunction(v->L, describe);
+  lua_insert(v->L, -2);
+  if (lua_pcall(v->L, 1, 1, 0) == LUA_OK)
+    text = lua_tostring(v->L, -1);
+  (void)fprintf(stderr, "ccpool: error in the finalizer of %s_%u: %s\n",
+                plan->name, v->self->index + 1, text ? text : "(no text)");
+}
+
 static void run(vm *v) {
   int status = protected_call(v, prepare);
   ccp_record *r = &v->loop.board->records[v->self->index];
   if (status != LUA_OK) {
-    (void)ccp_caller_failed(v->L, &v->caller, status);
+    (void)failed(v, status); /* no bytes: for want of memory */
     v->loop.claim.slot = CCP_NO_SLOT;
     send(v, CCP_R_INIT);
     return;
@@ -222,13 +276,14 @@ static void run(vm *v) {
   atomic_store_explicit(&r->state, CCP_W_UP, memory_order_release);
   ccp_bell_ring(atomic_load(&v->loop.board->owner));
   while ((status = protected_call(v, serve)) != LUA_OK) {
-    int reply = ccp_caller_failed(v->L, &v->caller, status);
+    int reply = failed(v, status);
     if (!v->in_item) /* an error outside of any task: there is no going on */
       return;
     v->in_item = 0;
     v->self->task = 0;
     send(v, reply);
   }
+  run_finalizer(v);
 }
 
 static int open_state(vm *v, lua_State *inherited) {
@@ -238,6 +293,21 @@ static int open_state(vm *v, lua_State *inherited) {
   v->base = (ccp_running){v->L, v->L, NULL};
   atomic_store_explicit(&v->self->running, &v->base, memory_order_release);
   return CCP_OK;
+}
+
+/* What a process inherited does not count, what it takes does; beyond Lua's
+** own memory the system sees to it. */
+static void limit_memory(vm *v) {
+  const ccp_plan *plan = v->self->plan;
+  int64_t used = 0;
+  if (plan->memory_limit == 0)
+    return;
+  if (plan->is_process)
+    ccp_process_limit_memory(plan->memory_limit);
+  else
+    used =
+        (int64_t)lua_gc(v->L, LUA_GCCOUNT) * 1024 + lua_gc(v->L, LUA_GCCOUNTB);
+  ccp_cap_set(&v->cap, v->L, used, plan->memory_limit);
 }
 
 static void name_worker(const ccp_plan *plan, uint32_t index) {
@@ -267,6 +337,7 @@ void ccp_vm_main(ccp_self *self, lua_State *inherited) {
     current = self;
     if (!plan->is_process)
       ccp_vm_let_signal_in();
+    limit_memory(&v);
     run(&v);
     if (plan->is_process)
       plan->finish(v.L);

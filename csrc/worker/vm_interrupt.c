@@ -85,6 +85,11 @@ void ccp_vm_interrupt(ccp_self *self, pthread_t thread, int insist) {
   (void)pthread_kill(thread, INTERRUPT);
 }
 
+int ccp_vm_is_told(void) {
+  ccp_self *self = ccp_self_get();
+  return self && is_wanted(self);
+}
+
 /* ------------------------------------------------------------ coroutines */
 
 /* 'here' is on top of what runs until 'leave'. A handler that came too early

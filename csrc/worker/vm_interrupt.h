@@ -20,6 +20,10 @@ void ccp_vm_let_signal_in(void);
 ** not have been joined. */
 void ccp_vm_interrupt(ccp_self *self, pthread_t thread, int insist);
 
+/* Was the worker whose thread this is told to raise an error, and has not yet?
+** False outside of workers. */
+int ccp_vm_is_told(void);
+
 /* Replaces what resumes coroutines in package.loaded.coroutine by functions
 ** that do the same and say which coroutine runs. May raise. */
 void ccp_vm_watch_coroutines(struct lua_State *L);

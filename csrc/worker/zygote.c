@@ -155,6 +155,7 @@ static void live(zygote *z) {
 static void be_zygote(zygote *z, pid_t program) {
   char name[16];
   ccp_process_be_zygote();
+  ccp_process_widen_output();
   (void)snprintf(name, sizeof name, "%.13s_z", z->plan->name);
   ccp_thread_name(name);
   z->self = getpid();

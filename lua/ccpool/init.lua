@@ -30,6 +30,16 @@ end
 
 core.set_callback_reporter(function(err, future) ccpool.on_callback_error(err, future) end)
 
+--- As `print`, but a line stays whole, however many threads and processes print.
+-- The `print` of thread workers is this one. Of different processes, lines to a
+-- pipe stay whole up to 4096 bytes; that is the system's limit.
+-- @function ccpool.print
+-- @param ... any values
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(2)
+-- assert(ex:submit(function() return print == require "ccpool".print end):result())
+ccpool.print = core.print
+
 --- Takes in what has finished and runs done callbacks.
 -- @function ccpool.poll
 -- @tparam[opt] number timeout seconds to wait for a future to finish; nil waits
