@@ -53,6 +53,7 @@ build = {
         "csrc/codec/encode_func.c",
         "csrc/codec/encode_object.c",
         "csrc/codec/encode_table.c",
+        "csrc/codec/encode_type.c",
         "csrc/codec/func.c",
         "csrc/codec/memo.c",
         "csrc/codec/names.c",
@@ -121,6 +122,7 @@ build = {
     ["ccpool.executor"] = "lua/ccpool/executor.lua",
     ["ccpool"] = "lua/ccpool/init.lua",
     ["ccpool.options"] = "lua/ccpool/options.lua",
+    ["ccpool.types"] = "lua/ccpool/types.lua",
     ["ccpool.waiting"] = "lua/ccpool/waiting.lua",
     -- end
   },

@@ -19,8 +19,7 @@ typedef struct ccp_plan {
   int is_process;
   char *name;             /* of the pool; worker i is NAME_i; owned */
   char *path, *cpath;     /* package.path and cpath for threads; owned */
-  unsigned char *prelude; /* message: preloads, initializer, its arguments;
-                             owned, NULL for none */
+  unsigned char *prelude; /* messages: see vm.c; owned, NULL for none */
   size_t prelude_len;
   int (*open_core)(struct lua_State *L); /* luaopen_ccpool_core */
   void (*finish)(struct lua_State *L);   /* ends what its own pools still do */
