@@ -86,6 +86,7 @@ build = {
         "csrc/worker/thread.c",
         "csrc/worker/vm.c",
         "csrc/worker/vm_call.c",
+        "csrc/worker/vm_load.c",
         "csrc/worker/zygote.c",
       },
       incdirs = { "csrc" },

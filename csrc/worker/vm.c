@@ -22,6 +22,7 @@
 #include "shared/arena.h"
 #include "worker/loop.h"
 #include "worker/vm_call.h"
+#include "worker/vm_load.h"
 
 enum {
   CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
@@ -136,6 +137,7 @@ static void replace_exit(lua_State *L, lua_CFunction f) {
 
 static void open_thread_state(lua_State *L, const ccp_plan *plan) {
   luaL_openlibs(L);
+  ccp_load_in_turn(L);
   set_package_field(L, "path", plan->path);
   set_package_field(L, "cpath", plan->cpath);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);

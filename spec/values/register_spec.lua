@@ -180,7 +180,8 @@ describe("ccpool.register", function()
           return
         end
         local err = pools.fails_with("NotSendableError", ex.submit, ex, print, Class.new(1))
-        assert.equal("argument 1 type 'spec.unsendable.thread' save upvalue 'co' (thread)", err.path)
+        assert.equal("argument 1 type 'spec.unsendable.thread' save upvalue 'co' (thread)",
+          err.path)
       end)
     end)
   end
