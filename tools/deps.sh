@@ -163,7 +163,26 @@ give_up() {
   exit 1
 }
 
+# Libraries that only some specs look at, which are pending without them: asked for
+# once, and not insisted upon.
+install_optional() {
+  asked=.deps/optional-asked
+  [ ! -e "$asked" ] || return 0
+  optional=
+  for module in $(missing_modules cjson lpeg pl.List socket); do
+    case $module in
+      pl.List) optional="$optional lua-penlight" ;;
+      *) optional="$optional lua-$module" ;;
+    esac
+  done
+  mkdir -p .deps
+  : >"$asked"
+  # shellcheck disable=SC2086
+  [ -z "$optional" ] || apt_install $optional || say "specs of$optional will be pending"
+}
+
 [ $# -gt 0 ] || set -- run
+case " $* " in *' test '*) install_optional ;; esac
 look "$@"
 [ -n "$missing" ] || exit 0
 

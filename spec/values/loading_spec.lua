@@ -37,7 +37,7 @@ describe("workers", function()
       end)
 
       it("find Lua modules by the program's package.path", function()
-        local dir, _gone <close> = folder()
+        local dir, _gone <close> = folder() -- luacheck: ignore _gone
         write(dir .. "/found_here.lua", "return { answer = 42, name = ... }")
         local path, cpath = package.path, package.cpath
         package.path = dir .. "/?.lua;" .. path
@@ -54,7 +54,7 @@ describe("workers", function()
       end)
 
       it("require a loader that the program has, before anything else", function()
-        local dir, _gone <close> = folder()
+        local dir, _gone <close> = folder() -- luacheck: ignore _gone
         assert(os.execute("mkdir " .. dir .. "/luarocks"))
         write(dir .. "/luarocks/loader.lua", [[
           table.insert(package.searchers, 1, function(name)
