@@ -55,6 +55,7 @@ missing_modules() { # module...
     "$LUA" -e 'for i = 1, #arg do
       local name = arg[i]
       local found = package.searchpath(name, package.path)
+        or package.searchpath(name, package.cpath)
       if found and name == "posix" then found = pcall(require, name) end
       if not found then io.write(name, " ") end
     end' /dev/null "$@"
