@@ -56,6 +56,7 @@ build = {
         "csrc/codec/encode_func.c",
         "csrc/codec/encode_object.c",
         "csrc/codec/encode_table.c",
+        "csrc/codec/encode_type.c",
         "csrc/codec/func.c",
         "csrc/codec/memo.c",
         "csrc/codec/names.c",
@@ -97,6 +98,7 @@ build = {
         "csrc/worker/vm.c",
         "csrc/worker/vm_call.c",
         "csrc/worker/vm_interrupt.c",
+        "csrc/worker/vm_load.c",
         "csrc/worker/vm_memory.c",
         "csrc/worker/vm_print.c",
         "csrc/worker/zygote.c",
@@ -135,6 +137,7 @@ build = {
     ["ccpool.executor"] = "lua/ccpool/executor.lua",
     ["ccpool"] = "lua/ccpool/init.lua",
     ["ccpool.options"] = "lua/ccpool/options.lua",
+    ["ccpool.types"] = "lua/ccpool/types.lua",
     ["ccpool.waiting"] = "lua/ccpool/waiting.lua",
     -- end
   },

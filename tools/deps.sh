@@ -55,6 +55,7 @@ missing_modules() { # module...
     "$LUA" -e 'for i = 1, #arg do
       local name = arg[i]
       local found = package.searchpath(name, package.path)
+        or package.searchpath(name, package.cpath)
       if found and name == "posix" then found = pcall(require, name) end
       if not found then io.write(name, " ") end
     end' /dev/null "$@"
@@ -163,7 +164,26 @@ give_up() {
   exit 1
 }
 
+# Libraries that only some specs look at, which are pending without them: asked for
+# once, and not insisted upon.
+install_optional() {
+  asked=.deps/optional-asked
+  [ ! -e "$asked" ] || return 0
+  optional=
+  for module in $(missing_modules cjson lpeg pl.List socket); do
+    case $module in
+      pl.List) optional="$optional lua-penlight" ;;
+      *) optional="$optional lua-$module" ;;
+    esac
+  done
+  mkdir -p .deps
+  : >"$asked"
+  # shellcheck disable=SC2086
+  [ -z "$optional" ] || apt_install $optional || say "specs of$optional will be pending"
+}
+
 [ $# -gt 0 ] || set -- run
+case " $* " in *' test '*) install_optional ;; esac
 look "$@"
 [ -n "$missing" ] || exit 0
 

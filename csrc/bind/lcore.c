@@ -12,6 +12,7 @@
 #include "bind/lerror.h"
 #include "bind/lexecutor.h"
 #include "bind/lfuture.h"
+#include "codec/codec.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
@@ -122,6 +123,16 @@ static int core_sleep(lua_State *L) {
   return 0;
 }
 
+/* register(name, metatable, save, load, module | nil): see codec.h. Arguments
+** are checked in Lua; here only what could do harm. */
+static int core_register(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TSTRING);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  luaL_checktype(L, 4, LUA_TFUNCTION);
+  return ccp_codec_register_type(L);
+}
+
 /* once(table) -> the table of the first call in this state. */
 static int core_once(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -155,6 +166,7 @@ int luaopen_ccpool_core(lua_State *L) {
       {"once", core_once},
       {"sleep", core_sleep},
       {"print", ccp_vm_print},
+      {"register", core_register},
       {"watch", ccp_future_watch},
       {"failed", ccp_future_failed},
       {"is_future", ccp_future_is},

@@ -160,19 +160,38 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   return pool;
 }
 
-/* Two messages: the preloads; the call of the initializer, if there is one. */
-static int encode_prelude(lua_State *L, ccp_executor *ex, int last) {
-  const struct ccp_funcs *funcs = ccp_pool_funcs(ex->handle->pool);
-  const ccp_what preloads = {"preload", -1}, call = {"initargs", 0};
-  ccp_buf *out = &ex->client->out;
-  int rc;
+/* For threads, what a new state needs: preloads and modules to require, both
+** tables in the one at 5; the registered types. Puts it into `out`. */
+static int encode_setup(lua_State *L, ccp_buf *out, const ccp_funcs *funcs) {
+  const ccp_what preloads = {"preload", -1}, types = {"type", -1};
+  int rc, top = lua_gettop(L);
+  luaL_checktype(L, 5, LUA_TTABLE);
+  lua_rawgeti(L, 5, 1);
+  lua_rawgeti(L, 5, 2);
+  ccp_codec_types(L);
   ccp_buf_reset(out);
-  if (lua_isnoneornil(L, 5) && lua_isnoneornil(L, 6))
-    return CCP_OK;
-  luaL_checkstack(L, 8, "too many initargs");
-  rc = ccp_encode(L, 5, 1, preloads, out, funcs);
+  rc = ccp_encode(L, top + 1, 2, preloads, out, funcs);
+  if (rc == CCP_OK)
+    rc = ccp_encode(L, top + 3, 1, types, out, funcs);
+  if (rc != CCP_E_NOTSENDABLE)
+    lua_settop(L, top);
+  return rc;
+}
+
+/* The messages of the prelude, see vm.c. */
+static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
+                          int is_process) {
+  const struct ccp_funcs *funcs = ccp_pool_funcs(ex->handle->pool);
+  const ccp_what call = {"initargs", 0};
+  ccp_buf *out = &ex->client->out;
+  int rc = CCP_OK;
+  ccp_buf_reset(out);
+  luaL_checkstack(L, 12, "too many initargs");
+  if (!is_process)
+    rc = encode_setup(L, out, funcs);
   if (rc == CCP_OK && !lua_isnoneornil(L, 6))
     rc = ccp_encode_call(L, 6, last - 5, call, out, funcs);
+  ccp_codec_types_known(L, funcs->uid, is_process);
   return rc;
 }
 
@@ -204,10 +223,10 @@ static int core_sendable(lua_State *L) {
   return 1;
 }
 
-/* new(kind, name, max_workers, options, preloads | nil, initializer | nil, ...)
+/* new(kind, name, max_workers, options, setup | nil, initializer | nil, ...)
 ** gives the executor's userdata. Options: grace, memory_limit, finalizer and
-** what take_limits reads. Preloads: a table of functions, already known to be
-** sendable one by one. */
+** what take_limits reads. Setup, for threads: { preloads, modules to require };
+** the preloads are already known to be sendable one by one. */
 static int core_new(lua_State *L) {
   static const char *const kinds[] = {"thread", "process", "serial", NULL};
   int kind = luaL_checkoption(L, 1, NULL, kinds), rc = CCP_OK;
@@ -236,7 +255,7 @@ static int core_new(lua_State *L) {
   ex->handle->objects = 1;
   rc = encode_finalizer(L, ex);
   if (rc == CCP_OK)
-    rc = encode_prelude(L, ex, last);
+    rc = encode_prelude(L, ex, last, kind == 1);
   if (rc != CCP_OK)
     return ccp_error_raise(L, rc, NULL);
   rc = ccp_pool_start(ex->handle->pool, c->out.data, c->out.len, L);

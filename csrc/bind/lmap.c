@@ -365,7 +365,8 @@ static ccp_map *push_map(lua_State *L, ccp_executor *ex) {
 static void encode_function(lua_State *L, ccp_map *m) {
   const ccp_what what = {"argument", 0};
   int rc = ccp_encode_call(L, 2, 1, what, &m->fn,
-                           m->handle ? ccp_pool_funcs(m->handle->pool) : NULL);
+                           m->handle ? ccp_pool_funcs(m->handle->pool)
+                                     : &ccp_funcs_home);
   if (rc != CCP_OK)
     (void)ccp_error_raise(L, rc, NULL);
 }

@@ -77,6 +77,10 @@ static int pull(lua_State *L, ccp_map *m) {
   return unpack_star(L, m);
 }
 
+static const ccp_funcs *funcs_of(const ccp_map *m) {
+  return m->handle ? ccp_pool_funcs(m->handle->pool) : &ccp_funcs_home;
+}
+
 /* The path of what cannot travel is only worked out when it is needed. */
 static int raise_item(lua_State *L, ccp_map *m, int first, int n, int rc) {
   char noun[64];
@@ -87,7 +91,7 @@ static int raise_item(lua_State *L, ccp_map *m, int first, int n, int rc) {
     (void)snprintf(noun, sizeof noun, "item %llu argument",
                    (unsigned long long)m->pulled + 1);
     ccp_buf_init(&scratch);
-    rc = ccp_encode(L, first, n, what, &scratch, NULL);
+    rc = ccp_encode(L, first, n, what, &scratch, funcs_of(m));
     ccp_buf_fini(&scratch);
   }
   return ccp_error_raise(L, rc, NULL);
@@ -105,7 +109,7 @@ static int add_item(lua_State *L, ccp_map *m) {
   rc = ccp_buf_put(&m->body, &len, sizeof len);
   if (rc == CCP_OK)
     rc = ccp_encode_in(L, m->ex->client->codec, base + 1, n, what, &m->body,
-                       m->handle ? ccp_pool_funcs(m->handle->pool) : NULL);
+                       funcs_of(m));
   if (rc != CCP_OK)
     return raise_item(L, m, base + 1, n, rc);
   len = (uint32_t)(m->body.len - at - sizeof len);

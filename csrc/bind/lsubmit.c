@@ -115,7 +115,7 @@ static void encode_call(lua_State *L, ccp_executor *ex, int n) {
   if (rc == CCP_OK)
     rc = ccp_encode_call_in(L, ex->client->codec, 2, n - 1, what, out,
                             ex->handle ? ccp_pool_funcs(ex->handle->pool)
-                                       : NULL);
+                                       : &ccp_funcs_home);
   if (rc != CCP_OK)
     (void)ccp_error_raise(L, rc, NULL);
 }

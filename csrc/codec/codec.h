@@ -30,19 +30,39 @@ typedef struct ccp_what {
 typedef struct ccp_ctx ccp_ctx;
 ccp_ctx *ccp_codec_of(lua_State *L);
 
-/* Registers values with a given metatable: the stack holds name (string),
-** metatable (table), save and load (functions) at 1..4, already checked.
+/* Registers values with a given metatable: the stack holds name (string without
+** zeros), metatable (table), save and load (functions) at 1..4, already
+*checked.
 ** save(value) gives the values that travel, load(...) remakes it from them.
 ** Both name and metatable may be registered again. Returns 0 (no results);
-** may raise memory errors. */
+** may raise memory errors. The first is for types that every state registers
+** which loads this library; the second for those of the program: the module
+** that registers it (string, or nil) is at 5. */
 int ccp_codec_register(lua_State *L);
+int ccp_codec_register_type(lua_State *L);
+
+/* Pushes an array of the registered metatables that no module registers and
+** that can be sent: sent in a message, they are registered where it is decoded.
+** Returns 1. Runs no user code; may raise memory errors. */
+int ccp_codec_types(lua_State *L);
+
+/* All that is registered now is known to those who decode with the store of
+** that uid: because their states are copies of this one (`copied`), or because
+** they were sent what ccp_codec_types gave just before. */
+void ccp_codec_types_known(lua_State *L, uint64_t uid, int copied);
+
+/* This state is a worker's from now on: what is registered is known to who
+** made it. */
+void ccp_codec_inherit(lua_State *L);
 
 /* Appends one message with the n values at [first, first + n) to b.
 ** CCP_OK; CCP_E_NOTSENDABLE with the path string pushed on the stack;
 ** CCP_E_NOMEM; or what fs->put returned. On failure b->len is what it was.
 ** May raise Lua memory errors: b stays valid, its len then unspecified. Runs no
 ** metamethod and no user code but registered `save` functions. The stack must
-** have 4 free slots and is otherwise left as it was; `first` is positive. */
+** have 4 free slots and is otherwise left as it was; `first` is positive. With
+** fs == NULL any state of the program may decode it; with &ccp_funcs_home the
+** one that made this one, or this one. */
 int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                const ccp_funcs *fs);
 

@@ -59,11 +59,13 @@ typedef struct ccp_ctx {
   const void *globals; /* borrowed: CCP_UV_GLOBALS */
   ccp_sent sent[CCP_FUNC_WAYS];
   ccp_got got[CCP_FUNC_WAYS];
-  uint64_t sent_count;   /* ids kept in CCP_UV_SENT */
-  uint64_t loaded_count; /* functions kept in CCP_UV_LOADED */
-  ccp_scratch *enc;      /* borrowed: CCP_UV_ENC */
-  ccp_scratch *dec;      /* borrowed: CCP_UV_DEC */
-  int custom_count;      /* registered metatables */
+  uint64_t sent_count;          /* ids kept in CCP_UV_SENT */
+  uint64_t loaded_count;        /* functions kept in CCP_UV_LOADED */
+  ccp_scratch *enc;             /* borrowed: CCP_UV_ENC */
+  ccp_scratch *dec;             /* borrowed: CCP_UV_DEC */
+  lua_Integer custom_count;     /* registrations so far */
+  lua_Integer custom_inherited; /* of them, before this state was a worker's */
+  int is_worker;
   int names_built;
   uint64_t names_print; /* fingerprint of package.loaded when built */
   unsigned char *maybe; /* owned: bit set if an address may have a name */

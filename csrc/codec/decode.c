@@ -122,16 +122,35 @@ static int open_function(ccp_dec *d, uint64_t off, int shared) {
 }
 
 static int open_saved(ccp_dec *d, uint64_t off, int shared) {
-  size_t len;
-  const char *name = read_text(d, &len);
   uint64_t n = ccp_dec_varint(d);
-  if (n > (uint64_t)(d->end - d->p))
+  if (n == 0 || n > (uint64_t)(d->end - d->p))
     ccp_dec_bad(d, "truncated");
   lua_createtable(d->L, ahead(d, n), 0);
   ccp_open *f = ccp_dec_open(d, CCP_IN_SAVED, n);
   f->shared = (uint8_t)shared;
   f->off = off;
-  ccp_custom_push_load(d->L, d->ctx_at, name, len);
+  return CCP_OPENED_FRAME;
+}
+
+static void push_type(ccp_dec *d) {
+  size_t len;
+  const char *text = read_text(d, &len);
+  ccp_custom_push_type(d->L, d->ctx_at, text, len);
+}
+
+/* A type with all its parts: its name and number lie behind them. */
+static int open_type(ccp_dec *d, uint64_t off, int shared) {
+  lua_State *L = d->L;
+  size_t len;
+  const char *name = read_text(d, &len);
+  lua_createtable(L, CCP_E_PARTS + 2, 0);
+  lua_pushlstring(L, name, len);
+  lua_rawseti(L, -2, CCP_E_PARTS + 1);
+  lua_pushinteger(L, (lua_Integer)ccp_dec_varint(d));
+  lua_rawseti(L, -2, CCP_E_PARTS + 2);
+  ccp_open *f = ccp_dec_open(d, CCP_IN_TYPE, CCP_E_PARTS);
+  f->shared = (uint8_t)shared;
+  f->off = off;
   return CCP_OPENED_FRAME;
 }
 
@@ -200,6 +219,11 @@ static int read_object(ccp_dec *d, unsigned tag, uint64_t off, int shared) {
     return open_function(d, off, shared);
   case CCP_T_USER:
     return open_saved(d, off, shared);
+  case CCP_T_TYPE:
+    return open_type(d, off, shared);
+  case CCP_T_TYPE0:
+    push_type(d);
+    break;
   case CCP_T_FREF0:
     (void)push_scalar(d, tag);
     break;

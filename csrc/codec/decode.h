@@ -24,7 +24,8 @@ enum {
   CCP_IN_VALUE,
   CCP_IN_METATABLE,
   CCP_IN_UPVALUE,
-  CCP_IN_SAVED
+  CCP_IN_SAVED,
+  CCP_IN_TYPE
 };
 
 typedef struct ccp_open {

@@ -13,9 +13,9 @@
 #include "codec/wire.h"
 #include "os/codes.h"
 
-/* Slots of the frame beside its container: a pending key, a load function. */
+/* Slots of the frame beside its container: a pending key. */
 static int has_key(const ccp_open *f) {
-  return f->in == CCP_IN_VALUE || f->in == CCP_IN_SAVED;
+  return f->in == CCP_IN_VALUE;
 }
 
 /* Stack: parent, [its key,] child. The child takes the parent's place. */
@@ -242,7 +242,8 @@ static int step_function(ccp_dec *d) {
   }
 }
 
-/* Saved values until a child opens (0) or they end and are loaded (1). */
+/* Saved values, or the parts of a type, until a child opens (0) or they end and
+** are loaded (1). */
 static int step_saved(ccp_dec *d) {
   lua_State *L = d->L;
   ccp_open *f = ccp_dec_top(d);
@@ -254,7 +255,10 @@ static int step_saved(ccp_dec *d) {
   }
   int shared = f->shared;
   uint64_t off = f->off;
-  ccp_custom_load(L, (int)f->last);
+  if (f->in == CCP_IN_SAVED)
+    ccp_custom_load(L, d->ctx_at, (int)f->last);
+  else if (!ccp_custom_learn(L, d->ctx, d->ctx_at))
+    ccp_dec_bad(d, "no registration");
   if (shared)
     ccp_dec_remember(d, off);
   return 1;
@@ -270,6 +274,7 @@ static void deliver(ccp_dec *d) {
   switch (f->in) {
   case CCP_IN_ITEM:
   case CCP_IN_SAVED:
+  case CCP_IN_TYPE:
     lua_rawseti(L, at, (lua_Integer)f->next++);
     break;
   case CCP_IN_KEY:
@@ -295,6 +300,7 @@ static int step(ccp_dec *d) {
   case CCP_IN_UPVALUE:
     return step_function(d);
   case CCP_IN_SAVED:
+  case CCP_IN_TYPE:
     return step_saved(d);
   default:
     return step_table(d);

@@ -138,6 +138,9 @@ static int run(ccp_enc *e) {
     case CCP_AT_SAVED:
       rc = ccp_enc_step_saved(e);
       break;
+    case CCP_AT_TYPE:
+      rc = ccp_enc_step_type(e);
+      break;
     default:
       rc = ccp_enc_step_table(e);
     }

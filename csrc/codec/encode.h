@@ -25,7 +25,8 @@ enum {
   CCP_AT_VALUE,
   CCP_AT_METATABLE,
   CCP_AT_UPVALUE,
-  CCP_AT_SAVED
+  CCP_AT_SAVED,
+  CCP_AT_TYPE /* parts of a registration */
 };
 
 typedef struct ccp_frame {
@@ -35,7 +36,7 @@ typedef struct ccp_frame {
   uint64_t next;      /* array index, upvalue or saved value at hand */
   uint64_t count;     /* array items announced, upvalues or saved values */
   uint64_t pairs;     /* written so far */
-  const void *obj;    /* borrowed: what is being saved */
+  const void *obj;    /* borrowed: what is being saved, or the entry */
 } ccp_frame;
 
 typedef struct ccp_enc {
@@ -109,6 +110,23 @@ int ccp_enc_scalar(ccp_enc *e, int idx, int type);
 ** scalar; and the next saved values of the innermost frame. */
 int ccp_enc_put_object(ccp_enc *e, int type);
 int ccp_enc_step_saved(ccp_enc *e);
+
+/* The value on the top cannot travel: its path becomes the result. `why` as for
+** ccp_path_push. */
+int ccp_enc_refuse(ccp_enc *e, const char *why);
+
+/* The object on the top was found in the memo. */
+int ccp_enc_put_ref(ccp_enc *e, uint64_t word);
+
+/* Writes the object on the top by name: CCP_WRITTEN or CCP_NAMELESS. */
+int ccp_enc_put_name(ccp_enc *e, const void *p, int plain);
+
+/* encode_type.c: what is registered. Writes or opens the type whose entry is on
+** the top; opens the value below its entry; the next parts of the innermost
+** frame, a type. */
+int ccp_enc_put_type(ccp_enc *e);
+int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off);
+int ccp_enc_step_type(ccp_enc *e);
 
 /* Opens the value on the top, whose tag stands at `off`. */
 int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count);

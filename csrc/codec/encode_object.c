@@ -10,18 +10,16 @@
 #include "codec/names.h"
 #include "os/codes.h"
 
-/* The value on the top cannot travel: its path becomes the result. */
-static int refuse(ccp_enc *e, const char *why) {
+int ccp_enc_refuse(ccp_enc *e, const char *why) {
   ccp_path_push(e, why);
   lua_replace(e->L, e->top + 1);
   lua_settop(e->L, e->top + 1);
   return CCP_E_NOTSENDABLE;
 }
 
-/* The object on the top, found in the memo. */
-static int put_ref(ccp_enc *e, uint64_t word) {
+int ccp_enc_put_ref(ccp_enc *e, uint64_t word) {
   if (word & 1)
-    return refuse(e, "needs itself to be loaded");
+    return ccp_enc_refuse(e, "needs itself to be loaded");
   ccp_enc_share(e, word >> 1);
   lua_pop(e->L, 1);
   return ccp_emit_varint(e->b, CCP_T_REF, word >> 1);
@@ -41,8 +39,7 @@ static int fresh_names(ccp_enc *e) {
   return e->looked ? CCP_STALE : CCP_OK;
 }
 
-/* Writes the object on the top by name: CCP_WRITTEN or CCP_NAMELESS. */
-static int put_name(ccp_enc *e, const void *p, int plain) {
+int ccp_enc_put_name(ccp_enc *e, const void *p, int plain) {
   lua_State *L = e->L;
   int rc = plain && e->ctx->names_built ? CCP_OK : fresh_names(e);
   if (rc != CCP_OK)
@@ -61,42 +58,26 @@ static int put_name(ccp_enc *e, const void *p, int plain) {
 ** object: look again before refusing. */
 static int put_named(ccp_enc *e) {
   const void *p = lua_topointer(e->L, -1);
-  int rc = put_name(e, p, 0);
+  int rc = ccp_enc_put_name(e, p, 0);
   if (rc != CCP_NAMELESS)
     return rc;
   rc = ccp_names_refresh(e->L, e->ctx, ccp_enc_ctx(e), 1);
   if (rc < 0)
     return rc;
-  rc = put_name(e, p, 0);
-  return rc != CCP_NAMELESS ? rc : refuse(e, NULL);
+  rc = ccp_enc_put_name(e, p, 0);
+  return rc != CCP_NAMELESS ? rc : ccp_enc_refuse(e, NULL);
 }
 
-/* Stack: value, its entry. Opens what its `save` gives. */
-static int open_saved(ccp_enc *e, const void *p, size_t off) {
+/* Is the table on the top a registered metatable that travels as such? Then
+** its entry takes its place. */
+static int is_type(ccp_enc *e) {
   lua_State *L = e->L;
-  int n = 0;
-  if (ccp_custom_save(L, &n) != LUA_OK) {
-    const char *msg = lua_tostring(L, -1);
-    return refuse(e, msg != NULL ? msg : "its save failed");
-  }
-  /* User code ran: a string may have died, another may have its address. */
-  if (e->s->strs != NULL)
-    ccp_strs_clear(e->s->strs, 0);
-  size_t len;
-  const char *name = lua_tolstring(L, -2, &len);
-  int rc = ccp_emit_bytes(e->b, CCP_T_USER, name, len);
-  unsigned char *at = ccp_buf_room(e->b, CCP_VARINT_MAX);
-  if (rc != CCP_OK || at == NULL)
-    return CCP_E_NOMEM;
-  e->b->len += (size_t)(ccp_wire_varint(at, (uint64_t)n) - at);
-  lua_pushvalue(L, -1);
-  ccp_enc_keep(e);
-  lua_remove(L, -2);
-  ccp_memo_set(&e->s->seen, p, (uint64_t)off << 1 | 1);
-  rc = ccp_enc_open(e, CCP_AT_SAVED, off, (uint64_t)n);
-  if (rc == CCP_OPENED)
-    ccp_enc_top(e)->obj = p;
-  return rc;
+  if (!ccp_custom_of(L, e->ctx, ccp_enc_ctx(e)))
+    return 0;
+  int opaque = ccp_custom_has(L, CCP_E_OPAQUE) &&
+               !ccp_custom_is_known(L, e->ctx, ccp_enc_ctx(e), e->fs);
+  lua_remove(L, opaque ? -1 : -2);
+  return !opaque;
 }
 
 static int put_table(ccp_enc *e) {
@@ -109,15 +90,17 @@ static int put_table(ccp_enc *e) {
   }
   int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
   if (rc != 0)
-    return rc == 1 ? put_ref(e, word) : rc;
+    return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
+  if (is_type(e))
+    return ccp_enc_put_type(e);
   int meta = lua_getmetatable(e->L, -1);
   if (meta)
     lua_pop(e->L, 1);
-  rc = put_name(e, p, !meta);
+  rc = ccp_enc_put_name(e, p, !meta);
   if (rc != CCP_NAMELESS)
     return rc;
   if (meta && ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e)))
-    return open_saved(e, p, off);
+    return ccp_enc_open_saved(e, p, off);
   return ccp_enc_open_table(e, off, meta);
 }
 
@@ -127,22 +110,15 @@ static int put_userdata(ccp_enc *e) {
   uint64_t word;
   int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
   if (rc != 0)
-    return rc == 1 ? put_ref(e, word) : rc;
-  if (ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e)))
-    return open_saved(e, p, off);
-  return put_named(e);
-}
-
-int ccp_enc_step_saved(ccp_enc *e) {
-  ccp_frame *f = ccp_enc_top(e);
-  int slot = ccp_enc_slot(e, e->depth - 1), rc = CCP_WRITTEN;
-  while (rc == CCP_WRITTEN && f->next < f->count) {
-    lua_rawgeti(e->L, slot, (lua_Integer)++f->next);
-    rc = ccp_enc_put(e);
-  }
-  if (rc == CCP_WRITTEN) /* from now on others may refer to it */
-    ccp_memo_set(&e->s->seen, f->obj, (uint64_t)f->off << 1);
-  return rc;
+    return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
+  if (!ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e)))
+    return put_named(e);
+  lua_pop(e->L, 1);
+  rc = ccp_enc_put_name(e, p, 0); /* io.stdout stays io.stdout */
+  if (rc != CCP_NAMELESS)
+    return rc;
+  (void)ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e));
+  return ccp_enc_open_saved(e, p, off);
 }
 
 static int put_function(ccp_enc *e) {
@@ -151,7 +127,7 @@ static int put_function(ccp_enc *e) {
   uint64_t word;
   int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
   if (rc != 0)
-    return rc == 1 ? put_ref(e, word) : rc;
+    return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
   if (lua_iscfunction(e->L, -1))
     return put_named(e);
   /* What was sent before had no name then, and need not be asked again. */
@@ -159,7 +135,7 @@ static int put_function(ccp_enc *e) {
   int ctx_at = ccp_enc_ctx(e);
   if (ccp_func_find(e->L, e->ctx, ctx_at, e->fs, &sent))
     return ccp_enc_open_function(e, off, &sent, 1);
-  rc = put_name(e, p, 0);
+  rc = ccp_enc_put_name(e, p, 0);
   if (rc != CCP_NAMELESS)
     return rc;
   rc = ccp_func_send(e->L, e->ctx, ctx_at, e->fs, &e->s->text, &sent);
@@ -179,6 +155,6 @@ int ccp_enc_put_object(ccp_enc *e, int type) {
   case LUA_TLIGHTUSERDATA:
     return put_named(e);
   default:
-    return refuse(e, NULL);
+    return ccp_enc_refuse(e, NULL);
   }
 }

@@ -102,7 +102,7 @@ static void remember(lua_State *L, ccp_ctx *ctx, int ctx_at,
 int ccp_func_find(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
                   ccp_sent *out) {
   const void *fn = lua_topointer(L, -1);
-  if (fs == NULL)
+  if (fs == NULL || fs == &ccp_funcs_home)
     return 0;
   *out = *ccp_func_way(ctx, fn);
   if (out->fn == fn && out->uid == fs->uid)

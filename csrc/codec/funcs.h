@@ -22,4 +22,8 @@ typedef struct ccp_funcs {
   uint64_t uid; /* names this store among all of this program; never 0 */
 } ccp_funcs;
 
+/* Keeps nothing, like NULL; but only who made this state will decode: it knows
+** what this state has from it. */
+extern const ccp_funcs ccp_funcs_home;
+
 #endif

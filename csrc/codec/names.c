@@ -27,6 +27,7 @@ typedef struct build {
   int loaded; /* package.loaded */
   const void *globals;
   const void *loaded_ptr;
+  const void *preload_ptr; /* its functions are the program's own */
 } build;
 
 /* Package is not among them: its tables are the program's own. */
@@ -150,6 +151,13 @@ static void add_metatable(build *b, int obj, int name) {
   lua_pop(L, 1);
 }
 
+/* Is the value at idx a table of the module's own? */
+static int is_inside(const build *b, int idx) {
+  const void *p = lua_topointer(b->L, idx);
+  return lua_istable(b->L, idx) && p != b->globals && p != b->loaded_ptr &&
+         p != b->preload_ptr;
+}
+
 /* Names what the table at t, called by the string at name, holds. */
 static void add_fields(build *b, int t, int name, int level, int is_std) {
   lua_State *L = b->L;
@@ -164,13 +172,10 @@ static void add_fields(build *b, int t, int name, int level, int is_std) {
       lua_pushvalue(L, field_name);
       add(b);
       lua_pop(L, 1);
-      int into = level == 1 && lua_istable(L, value) &&
-                 lua_topointer(L, value) != b->globals &&
-                 lua_topointer(L, value) != b->loaded_ptr;
-      if (into) {
+      if (level == 1 && (lua_isuserdata(L, value) || is_inside(b, value)))
         add_metatable(b, value, field_name);
+      if (level == 1 && is_inside(b, value))
         add_fields(b, value, field_name, 2, 0); /* no deeper than this */
-      }
     }
     lua_settop(L, value - 1);
     if (++n == LEVEL_MAX) {
@@ -234,7 +239,9 @@ static void push_index(build *b) {
   b->loaded_ptr = lua_topointer(L, b->loaded);
   lua_pushglobaltable(L);
   b->globals = lua_topointer(L, -1);
-  lua_pop(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  b->preload_ptr = lua_topointer(L, -1);
+  lua_pop(L, 2);
   lua_pushnil(L);
   while (lua_next(L, b->loaded)) {
     int top = lua_gettop(L);
@@ -291,7 +298,7 @@ int ccp_names_refresh(lua_State *L, ccp_ctx *ctx, int ctx_at, int anyway) {
   uint64_t print = fingerprint(L);
   if (ctx->names_built && print == ctx->names_print && !anyway)
     return CCP_OK;
-  build b = {L, 0, 0, NULL, NULL};
+  build b = {.L = L};
   push_index(&b);
   ctx->names_built = 0;
   int rc = fill_maybe(L, ctx);

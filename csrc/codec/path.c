@@ -14,6 +14,8 @@
 
 #include <lauxlib.h>
 
+#include "codec/custom.h"
+
 enum {
   HEAD_STEPS = 32, /* of a very deep path, this many are shown */
   TAIL_STEPS = 8,  /* and this many at its end */
@@ -106,6 +108,17 @@ static void add_upvalue(lua_State *L, ccp_buf *text, int fn, int n) {
     lua_pop(L, 1);
 }
 
+/* " type 'name' save": a part of the registration whose entry is at idx. */
+static void add_part(lua_State *L, ccp_buf *text, int idx, int part) {
+  lua_rawgeti(L, idx, CCP_E_NAME);
+  add(text, " type '");
+  add(text, lua_tostring(L, -1));
+  add(text, part == CCP_E_SAVE   ? "' save"
+            : part == CCP_E_LOAD ? "' load"
+                                 : "' metatable");
+  lua_pop(L, 1);
+}
+
 /* Pushes the two slots of that frame: its container and its key. */
 static void push_slots(ccp_enc *e, size_t level) {
   if (level + 1 < CCP_ENC_LEVELS || level + 1 == e->depth) {
@@ -136,8 +149,12 @@ static void add_step(ccp_enc *e, ccp_buf *text, size_t level) {
     add_upvalue(L, text, lua_gettop(L) - 1, (int)f->next);
     break;
   case CCP_AT_SAVED:
-    (void)snprintf(step, sizeof step, " saved value %d", (int)f->next);
-    add(text, step);
+    (void)snprintf(step, sizeof step, " saved value %d", (int)f->next - 1);
+    if (f->next > 1) /* the first is the type, which names itself */
+      add(text, step);
+    break;
+  case CCP_AT_TYPE:
+    add_part(L, text, lua_gettop(L) - 1, (int)f->next);
     break;
   default:
     add_key(L, text, lua_gettop(L));

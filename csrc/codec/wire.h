@@ -23,7 +23,7 @@
 
 #include <lua.h>
 
-#define CCP_WIRE_VERSION 1
+#define CCP_WIRE_VERSION 2
 
 enum {
   CCP_T_NIL = 0,
@@ -55,8 +55,10 @@ enum {
   CCP_T_FDUMP0, /* [len:varint sealed dump] */
   CCP_T_FDUMP,  /* [len:varint sealed dump, n:1 upvalues] */
   CCP_T_NAME,   /* [len:varint name]: see names.h */
-  CCP_T_USER,   /* [len:varint name, n:varint values]: registered */
-  CCP_T_LAST = CCP_T_USER,
+  CCP_T_USER,   /* [n:varint values]: registered; the first is its type */
+  CCP_T_TYPE0,  /* [len:varint "name" or "name\0module"]: a metatable */
+  CCP_T_TYPE,   /* [len:varint name, number:varint, metatable, save, load] */
+  CCP_T_LAST = CCP_T_TYPE,
 
   CCP_T_SHARED = 0x20,
   CCP_T_SHORT = 0x40,  /* | len < 32: [bytes] */

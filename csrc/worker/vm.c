@@ -22,6 +22,7 @@
 #include "worker/vm_interrupt.h"
 #include "worker/vm_memory.h"
 #include "worker/vm_print.h"
+#include "worker/vm_load.h"
 
 enum {
   CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
@@ -101,6 +102,7 @@ static void open_thread_state(lua_State *L, const ccp_plan *plan) {
   ccp_vm_watch_coroutines(L);
   lua_pushcfunction(L, ccp_vm_print);
   lua_setglobal(L, "print");
+  ccp_load_in_turn(L);
   set_package_field(L, "path", plan->path);
   set_package_field(L, "cpath", plan->cpath);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -120,18 +122,35 @@ static void add_preloads(lua_State *L, int from) {
   lua_pop(L, 1);
 }
 
-/* The prelude's messages: the table of preloads or nil; then, if there is an
-** initializer, its call. */
+/* Requires each module of the array at that index, in turn. */
+static void require_all(lua_State *L, int list) {
+  for (lua_Integer i = 1; lua_rawgeti(L, list, i) == LUA_TSTRING; i++) {
+    lua_getglobal(L, "require");
+    lua_insert(L, -2);
+    lua_call(L, 1, 0);
+  }
+  lua_pop(L, 1);
+}
+
+/* The prelude's messages. For a thread first the preloads and the modules that
+** are to be required, then the registered types, which decoding registers. Then
+** for both, if there is an initializer, its call. */
 static void run_prelude(lua_State *L, const ccp_plan *plan) {
-  const unsigned char *p = plan->prelude;
-  size_t len = plan->prelude_len, used;
+  const unsigned char *p = plan->prelude, *end = p + plan->prelude_len;
+  size_t used;
   int base = lua_gettop(L);
-  if (ccp_decode(L, p, len, &used, plan->funcs) == 1 && !plan->is_process &&
-      lua_istable(L, base + 1))
+  if (!plan->is_process) {
+    if (ccp_decode(L, p, (size_t)(end - p), &used, plan->funcs) != 2)
+      (void)luaL_error(L, "malformed message: no preloads");
     add_preloads(L, base + 1);
-  lua_settop(L, base);
-  if (used < len) {
-    int n = ccp_decode(L, p + used, len - used, &used, plan->funcs);
+    require_all(L, base + 2);
+    p += used;
+    (void)ccp_decode(L, p, (size_t)(end - p), &used, plan->funcs);
+    p += used;
+    lua_settop(L, base);
+  }
+  if (p < end) {
+    int n = ccp_decode(L, p, (size_t)(end - p), &used, plan->funcs);
     lua_call(L, n - 1, 0);
   }
 }
@@ -150,6 +169,7 @@ static int prepare(lua_State *L) {
   seed(L);
   lua_settop(L, 1);
   v->caller.codec = ccp_codec_of(L);
+  ccp_codec_inherit(L);
   if (plan->prelude)
     run_prelude(L, plan);
   return 0;

@@ -79,7 +79,7 @@ int ccp_caller_run(lua_State *L, ccp_caller *c, const ccp_item *item) {
   }
   if (n > FEW)
     luaL_checkstack(L, 8, "too many results");
-  rc = ccp_encode_in(L, c->codec, base, n, what, &c->out, NULL);
+  rc = ccp_encode_in(L, c->codec, base, n, what, &c->out, &ccp_funcs_home);
   if (rc == CCP_E_NOTSENDABLE) {
     const char *path = lua_tostring(L, -1);
     rc = ccp_buf_put(&c->out, path, strlen(path));
@@ -107,7 +107,7 @@ static int encode_error(lua_State *L) {
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
   ccp_buf_reset(&c->out);
-  rc = ccp_encode(L, 2, 2, what, &c->out, NULL);
+  rc = ccp_encode(L, 2, 2, what, &c->out, &ccp_funcs_home);
   if (rc == CCP_E_NOTSENDABLE) {
     const char *path = lua_tostring(L, -1);
     ccp_buf_reset(&c->out);

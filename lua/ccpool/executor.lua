@@ -37,12 +37,20 @@ local made = 0 -- executors so far, for their names
 --- Preloads that a new state of a thread may get: Lua functions, one by one.
 -- What cannot be sent stays behind, the C loaders that only this program has.
 local function preloads()
-  local found
+  local found = {}
   for name, loader in pairs(package.preload) do
-    if type(loader) == "function" and core.sendable(loader) then
-      found = found or {}
-      found[name] = loader
-    end
+    if type(loader) == "function" and core.sendable(loader) then found[name] = loader end
+  end
+  return found
+end
+
+-- Modules that change how others are found: a thread's state gets them first.
+local LOADERS = { "luarocks.loader" }
+
+local function needed()
+  local found = {}
+  for _, name in ipairs(LOADERS) do
+    if package.loaded[name] then found[#found + 1] = name end
   end
   return found
 end
@@ -90,9 +98,9 @@ local function construct(class, who, kind, given)
   local name = opts.name or "ccpool-" .. made
   local initargs = opts.initargs or {}
   local settings = settings_of(opts, n)
-  local preload
-  if kind == "thread" then preload = preloads() end
-  local handle = core.new(kind, name, n, settings, preload, opts.initializer,
+  local setup
+  if kind == "thread" then setup = { preloads(), needed() } end
+  local handle = core.new(kind, name, n, settings, setup, opts.initializer,
     table.unpack(initargs, 1, initargs.n or #initargs))
   -- submit stands in the object too: it is what is looked up most
   local self = setmetatable({ handle, kind = kind, name = name, max_workers = n,

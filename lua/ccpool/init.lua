@@ -5,6 +5,7 @@
 local core = require "ccpool.core"
 local errors = require "ccpool.errors"
 local executor = require "ccpool.executor"
+local types = require "ccpool.types"
 local waiting = require "ccpool.waiting"
 
 local ccpool = {
@@ -17,6 +18,7 @@ local ccpool = {
   all = waiting.all,
   any = waiting.any,
   is_error = errors.is_error,
+  register = types.register,
   cpu_count = core.cpu_count,
 }
 

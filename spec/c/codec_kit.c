@@ -190,8 +190,7 @@ static int kit_there(lua_State *L) {
 }
 
 static int kit_register(lua_State *L) {
-  lua_settop(L, 4);
-  return ccp_codec_register(L);
+  return ccp_codec_register_type(L);
 }
 
 static int kit_inline(lua_State *L) {

@@ -394,16 +394,40 @@ static const testcase cases[] = {
 
     {"carries registered userdata",
      "local mt = getmetatable(box())\n"
-     "local load = 'register(\"kit.Box\", getmetatable(box()), unbox, box)'\n"
+     "package.loaded.kit = {} there 'package.loaded.kit = {}'\n"
+     "local load = 'register(\"kit.Box\", getmetatable(box()), unbox, box, "
+     "\"kit\")'\n"
      "assert(refused(box(1)) == 'argument 1 (userdata: kit.Box)')\n"
      "register('kit.Box', mt, unbox, box)\n"
+     "assert(refused(box(1)) ==\n"
+     "  \"argument 1 type 'kit.Box' save (C function)\")\n"
+     "register('kit.Box', mt, unbox, box, 'kit')\n"
      "local ok, err = pcall(there, 'return 1', box(1))\n"
-     "assert(not ok and err:find \"'kit.Box' is not registered\", err)\n"
+     "assert(not ok and err:find \"'kit' does not register 'kit.Box'\", err)\n"
      "there(load)\n"
      "assert(unbox(echo(box(7))) == 7)\n"
      "local b = box(8) local x, y = echo({b, b}, b)\n"
      "assert(x[1] == x[2] and x[1] == y and unbox(y) == 8)\n"
      "local f = echo(function() return unbox(b) end)"},
+
+    {"sends a type where it is not known",
+     "local C = {} C.__index = C function C.twice(o) return 2 * o.v end\n"
+     "register('C', C, function(o) return o.v end,\n"
+     "  function(v) return setmetatable({v = v}, C) end)\n"
+     "local o = setmetatable({v = 4, no = coroutine.create(print)}, C)\n"
+     "assert(there('return (...):twice()', o) == 8)\n"
+     "local r, s = echo({o, o, C}, C)\n"
+     "assert(r[1] == r[2] and r[1].no == nil and r[1]:twice() == 8)\n"
+     "assert(getmetatable(r[1]) == C and r[3] == C and s == C)\n"
+     "there('first = ...', C) assert(there('return first == ...', C))\n"
+     "assert(there('return getmetatable((...)) == first', o))\n"
+     "local f = function() return C, getmetatable(o), o end\n"
+     "assert(there('local c, m, o = (...)()\\n'\n"
+     "  .. 'return c == first and m == first and getmetatable(o) == first', "
+     "f))\n"
+     "register('C', C, function(o) return o.v + 1 end,\n"
+     "  function(v) return setmetatable({v = v + 10}, C) end)\n"
+     "assert(there('return (...).v', o) == 15)"},
 
     {"carries registered tables and many saved values",
      "local C = {} local function save(o) return o.a, nil, {o.b}, nil end\n"
@@ -427,14 +451,18 @@ static const testcase cases[] = {
 
     {"refuses what a save refuses or leads back to itself",
      "local C = {} local back\n"
-     "register('C', C, function(o) return back(o) end, print)\n"
+     "package.loaded.kit = {}\n"
+     "register('C', C, function(o) return back(o) end, print, 'kit')\n"
      "local o = setmetatable({}, C)\n"
      "back = function() error('no way', 0) end\n"
      "assert(refused{x = o} == 'argument 1.x (no way)')\n"
      "back = function() return coroutine.create(print) end\n"
      "assert(refused(o) == 'argument 1 saved value 1 (thread)')\n"
      "back = function() return 1, {o} end\n"
-     "assert(refused(o):find 'saved value 2%[1%] %(needs itself')"},
+     "assert(refused(o):find 'saved value 2%[1%] %(needs itself')\n"
+     "package.loaded.kit, back = nil, function() return o end\n"
+     "local path = refused(o) assert(path == 'argument 1 type \\'C\\' save'\n"
+     "  .. \" upvalue 'back' upvalue 'o' (needs itself to be loaded)\", path)"},
 
     {"may encode and decode within save and load",
      "local C = {}\n"

@@ -1,0 +1,167 @@
+/*
+** Registered types and their values to bytes. See encode.h. The thread of the
+** state.
+**
+** A value is its type and what its `save` gave. The type goes by its name if
+** the other side knows that, else whole: metatable, save and load, which the
+** other side then registers. In the memo a type stands by its entry.
+*/
+#include "codec/encode.h"
+
+#include <string.h>
+
+#include "codec/custom.h"
+#include "codec/emit.h"
+#include "os/codes.h"
+
+/* The name of the type whose entry is at idx, and the module's behind a zero.
+** Pushes it. */
+static const char *push_text(lua_State *L, int idx, size_t *len) {
+  lua_rawgeti(L, idx, CCP_E_NAME);
+  if (lua_rawgeti(L, idx, CCP_E_MODULE) == LUA_TSTRING) {
+    lua_pushlstring(L, "", 1);
+    lua_insert(L, -2);
+    lua_concat(L, 3);
+  } else
+    lua_pop(L, 1);
+  return lua_tolstring(L, -1, len);
+}
+
+static int put_known(ccp_enc *e) {
+  lua_State *L = e->L;
+  size_t len;
+  const char *text = push_text(L, lua_gettop(L), &len);
+  int rc = ccp_emit_bytes(e->b, CCP_T_TYPE0, text, len);
+  lua_pop(L, 2);
+  return rc;
+}
+
+/* The frame's container is the entry: its first fields are the parts. */
+static int open_type(ccp_enc *e, const void *entry, size_t off) {
+  lua_State *L = e->L;
+  size_t len;
+  lua_rawgeti(L, -1, CCP_E_NAME);
+  const char *name = lua_tolstring(L, -1, &len);
+  int rc = ccp_emit_bytes(e->b, CCP_T_TYPE, name, len);
+  lua_rawgeti(L, -2, CCP_E_NUMBER);
+  uint64_t number = (uint64_t)lua_tointeger(L, -1);
+  lua_pop(L, 2);
+  unsigned char *at = ccp_buf_room(e->b, CCP_VARINT_MAX);
+  if (rc != CCP_OK || at == NULL)
+    return CCP_E_NOMEM;
+  e->b->len += (size_t)(ccp_wire_varint(at, number) - at);
+  ccp_memo_set(&e->s->seen, entry, (uint64_t)off << 1 | 1);
+  rc = ccp_enc_open(e, CCP_AT_TYPE, off, CCP_E_PARTS);
+  if (rc == CCP_OPENED)
+    ccp_enc_top(e)->obj = entry;
+  return rc;
+}
+
+int ccp_enc_put_type(ccp_enc *e) {
+  lua_State *L = e->L;
+  const void *entry = lua_topointer(L, -1);
+  size_t off = ccp_enc_offset(e);
+  uint64_t word;
+  int rc = ccp_memo_add(&e->s->seen, entry, (uint64_t)off << 1, &word);
+  if (rc != 0)
+    return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
+  lua_pushvalue(L, -1); /* a `save` may register another in its place */
+  ccp_enc_keep(e);
+  if (ccp_custom_is_known(L, e->ctx, ccp_enc_ctx(e), e->fs))
+    return put_known(e);
+  return open_type(e, entry, off);
+}
+
+/* The metatable on the top, inside its own type: by name or as the table that
+** it is, unless it stands in this message already. */
+static int put_metatable(ccp_enc *e, size_t type_off) {
+  lua_State *L = e->L;
+  const void *p = lua_topointer(L, -1);
+  size_t off = ccp_enc_offset(e);
+  uint64_t word;
+  int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
+  if (rc < 0 || (rc == 1 && word >> 1 != type_off))
+    return rc < 0 ? rc : ccp_enc_put_ref(e, word);
+  ccp_memo_set(&e->s->seen, p, (uint64_t)off << 1);
+  rc = ccp_enc_put_name(e, p, 0);
+  if (rc != CCP_NAMELESS)
+    return rc;
+  int meta = lua_getmetatable(L, -1);
+  if (meta)
+    lua_pop(L, 1);
+  return ccp_enc_open_table(e, off, meta);
+}
+
+/* From now on others may refer to the type, by its entry or its metatable. */
+static void end_type(ccp_enc *e, const ccp_frame *f, int slot) {
+  uint64_t word = (uint64_t)f->off << 1;
+  lua_State *L = e->L;
+  lua_pushvalue(L, slot);
+  if (!ccp_custom_has(L, CCP_E_OPAQUE)) {
+    lua_rawgeti(L, slot, CCP_E_METATABLE);
+    ccp_memo_set(&e->s->seen, lua_topointer(L, -1), word);
+    lua_pop(L, 1);
+  }
+  ccp_memo_set(&e->s->seen, f->obj, word);
+  lua_pop(L, 1);
+}
+
+static int put_part(ccp_enc *e, const ccp_frame *f, int slot) {
+  lua_State *L = e->L;
+  if (f->next == CCP_E_METATABLE) {
+    lua_pushvalue(L, slot);
+    int opaque = ccp_custom_has(L, CCP_E_OPAQUE);
+    lua_pop(L, 1);
+    if (opaque)
+      return ccp_emit_tag(e->b, CCP_T_NIL);
+  }
+  lua_rawgeti(L, slot, (lua_Integer)f->next);
+  return f->next == CCP_E_METATABLE ? put_metatable(e, f->off) : ccp_enc_put(e);
+}
+
+int ccp_enc_step_type(ccp_enc *e) {
+  ccp_frame *f = ccp_enc_top(e);
+  int slot = ccp_enc_slot(e, e->depth - 1), rc = CCP_WRITTEN;
+  while (rc == CCP_WRITTEN && f->next < f->count) {
+    f->next++;
+    rc = put_part(e, f, slot);
+  }
+  if (rc == CCP_WRITTEN)
+    end_type(e, f, slot);
+  return rc;
+}
+
+/* Stack: value, its entry. Opens what its `save` gives. */
+int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
+  lua_State *L = e->L;
+  int n = 0;
+  if (ccp_custom_save(L, &n) != LUA_OK) {
+    const char *msg = lua_tostring(L, -1);
+    return ccp_enc_refuse(e, msg != NULL ? msg : "its save failed");
+  }
+  /* User code ran: a string may have died, another may have its address. */
+  if (e->s->strs != NULL)
+    ccp_strs_clear(e->s->strs, 0);
+  int rc = ccp_emit_varint(e->b, CCP_T_USER, (uint64_t)n);
+  if (rc != CCP_OK)
+    return rc;
+  lua_pushvalue(L, -1);
+  ccp_enc_keep(e);
+  ccp_memo_set(&e->s->seen, p, (uint64_t)off << 1 | 1);
+  rc = ccp_enc_open(e, CCP_AT_SAVED, off, (uint64_t)n);
+  if (rc == CCP_OPENED)
+    ccp_enc_top(e)->obj = p;
+  return rc;
+}
+
+int ccp_enc_step_saved(ccp_enc *e) {
+  ccp_frame *f = ccp_enc_top(e);
+  int slot = ccp_enc_slot(e, e->depth - 1), rc = CCP_WRITTEN;
+  while (rc == CCP_WRITTEN && f->next < f->count) {
+    lua_rawgeti(e->L, slot, (lua_Integer)++f->next);
+    rc = f->next == 1 ? ccp_enc_put_type(e) : ccp_enc_put(e);
+  }
+  if (rc == CCP_WRITTEN) /* from now on others may refer to it */
+    ccp_memo_set(&e->s->seen, f->obj, (uint64_t)f->off << 1);
+  return rc;
+}

@@ -1,0 +1,103 @@
+/*
+** One C module is loaded at a time: many an initializer fills static tables
+** without asking whether another thread does so. Any thread.
+**
+** This lock is held across a call into Lua, the one that is so: `luaopen_NAME`
+** may do anything, and often requires other modules. Therefore a thread that
+** holds it may take it again, and nobody takes it while holding another lock of
+** ours. Who waits in its initializer for a thread that loads a C module waits
+** for ever. The program's own state does not take it.
+**
+** A child process has only the thread that forked. If another held the lock
+** then, the word names an earlier epoch of the process, and that means free.
+*/
+#include "worker/vm_load.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "os/clock.h"
+#include "os/futex.h"
+#include "os/process.h"
+
+enum { FREE = 0, HELD = 1, WANTED = 2, STATES = 4 };
+
+/* Epoch of the process * STATES + state. Written and read by any thread that
+** loads; taking it acquires, giving it releases. */
+static _Atomic uint32_t word;
+
+/* How often this thread holds it. */
+static _Thread_local unsigned depth;
+
+static void acquire(void) {
+  uint32_t epoch = ccp_process_epoch() * STATES, take = HELD;
+  uint32_t seen = atomic_load_explicit(&word, memory_order_relaxed);
+  if (depth++ > 0)
+    return;
+  for (;;) {
+    if (seen - epoch >= STATES || seen == epoch) {
+      if (atomic_compare_exchange_strong_explicit(&word, &seen, epoch + take,
+                                                  memory_order_acquire,
+                                                  memory_order_relaxed))
+        return;
+    } else if (seen == epoch + WANTED ||
+               atomic_compare_exchange_strong_explicit(
+                   &word, &seen, epoch + WANTED, memory_order_relaxed,
+                   memory_order_relaxed)) {
+      (void)ccp_futex_wait(&word, epoch + WANTED, CCP_NEVER);
+      take = WANTED; /* others may still sleep */
+      seen = atomic_load_explicit(&word, memory_order_relaxed);
+    }
+  }
+}
+
+static void release(void) {
+  uint32_t epoch = ccp_process_epoch() * STATES;
+  if (--depth > 0)
+    return;
+  if (atomic_exchange_explicit(&word, epoch, memory_order_release) ==
+      epoch + WANTED)
+    ccp_futex_wake(&word, 1);
+}
+
+/* Calls the first upvalue with what is on the stack; its results remain. */
+static void call_in_turn(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  acquire();
+  int rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  release();
+  if (rc != LUA_OK)
+    lua_error(L);
+}
+
+static int open_module(lua_State *L) {
+  call_in_turn(L);
+  return lua_gettop(L);
+}
+
+static int search(lua_State *L) {
+  call_in_turn(L);
+  if (lua_isfunction(L, 1)) {
+    lua_pushvalue(L, 1);
+    lua_pushcclosure(L, open_module, 1);
+    lua_replace(L, 1);
+  }
+  return lua_gettop(L);
+}
+
+void ccp_load_in_turn(lua_State *L) {
+  enum { FIRST = 3, LAST = 4 }; /* C modules, and submodules in their files */
+  int top = lua_gettop(L);
+  if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE &&
+      lua_getfield(L, -1, "searchers") == LUA_TTABLE)
+    for (int i = FIRST; i <= LAST; i++) {
+      lua_rawgeti(L, -1, i);
+      lua_pushcclosure(L, search, 1);
+      lua_rawseti(L, -2, i);
+    }
+  lua_settop(L, top);
+}

@@ -1,0 +1,214 @@
+local ccpool = require "ccpool"
+local pools = require "spec.support.pools"
+
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+--- A class of a program: its instances hold what cannot travel.
+local function new_class(name, save, load_)
+  local Class = { __name = name }
+  Class.__index = Class
+  function Class.new(v) return setmetatable({ v = v, no = coroutine.create(print) }, Class) end
+  function Class:double() return 2 * self.v end
+  ccpool.register(name, {
+    metatable = Class,
+    save = save or function(o) return o.v end,
+    load = load_ or function(v) return Class.new(v) end,
+  })
+  return Class
+end
+
+describe("ccpool.register", function()
+  for kind, make in pools.all() do
+    describe("(" .. kind .. ")", function()
+      it("makes a type sendable in executors made later", function()
+        local Class = new_class("spec.later." .. kind)
+        local ex <close> = make(1)
+        assert.equal(42, ex:submit(function(o) return o:double() end, Class.new(21)):result())
+      end)
+
+      it("makes a type sendable in an executor that runs already", function()
+        local ex <close> = make(1)
+        assert.equal(4.0, ex:submit(math.sqrt, 16):result())
+        local Class = new_class("spec.running." .. kind)
+        assert.equal(42, ex:submit(function(o) return o:double() end, Class.new(21)):result())
+        assert.equal(44, ex:submit(function(o) return o:double() end, Class.new(22)):result())
+      end)
+
+      for _, when in ipairs{ "before", "after" } do
+        it("keeps the class's identity both ways, registered " .. when, function()
+          local Class, ex
+          if when == "before" then Class = new_class("spec.id.before." .. kind) end
+          ex = make(1)
+          if when == "after" then
+            ex:submit(math.sqrt, 4):result()
+            Class = new_class("spec.id.after." .. kind)
+          end
+          for _ = 1, 2 do
+            local same, back, class = ex:submit(function(o)
+              return getmetatable(o) == Class, Class.new(o.v + 1), Class
+            end, Class.new(1)):result()
+            assert.is_true(same)
+            assert.equal(2, back.v)
+            assert.equal("thread", type(back.no))
+            assert.equal(Class, getmetatable(back))
+            assert.equal(Class, class)
+          end
+          ex:shutdown()
+        end)
+      end
+
+      it("keeps values shared and lets them hold each other", function()
+        local Class = new_class("spec.shared." .. kind)
+        local ex <close> = make(1)
+        local inner = Class.new(1)
+        local list, again = ex:submit(function(l) return l, l[1] end,
+          { inner, inner, Class.new({ inner }) }):result()
+        assert.equal(list[1], list[2])
+        assert.equal(list[1], again)
+        assert.equal(list[1], list[3].v[1])
+      end)
+
+      it("carries them as upvalues and in errors", function()
+        local Class = new_class("spec.up." .. kind)
+        local ex <close> = make(1)
+        local o = Class.new(5)
+        assert.equal(10, ex:submit(function() return o:double() end):result())
+        local _, err = ex:submit(function(x) error(x) end, o):presult()
+        assert.equal(Class, getmetatable(err))
+        assert.equal(5, err.v)
+      end)
+
+      it("carries userdata", function()
+        local path = os.tmpname()
+        local file <close> = assert(io.open(path, "w"))
+        ccpool.register("spec.file", { metatable = getmetatable(file),
+          save = function() return path end,
+          load = function(p) return (assert(io.open(p))) end })
+        local ex <close> = make(1)
+        file:write("hello")
+        file:flush()
+        assert.equal("hello", ex:submit(function(f) return f:read("a") end, file):result())
+        assert.equal(io.stdout, ex:submit(function(f) return f end, io.stdout):result())
+        os.remove(path)
+      end)
+
+      it("carries values made in a task and types registered in one", function()
+        local ex <close> = make(1)
+        local o = ex:submit(function()
+          local C = { __name = "C" }
+          require "ccpool".register("spec.inside", { metatable = C,
+            save = function(x) return x.v end,
+            load = function(v) return setmetatable({ v = -v }, C) end })
+          return setmetatable({ v = 7, no = coroutine.create(print) }, C)
+        end):result()
+        assert.equal(-7, o.v)
+        assert.equal("C", getmetatable(o).__name)
+      end)
+
+      it("knows types that a module registered while it was loaded", function()
+        package.preload["spec.values.vector"] = function()
+          local Vector = {}
+          Vector.__index = Vector
+          function Vector.new(x, y) return setmetatable({ x = x, y = y, f = coroutine.wrap(print) },
+            Vector) end
+          require "ccpool".register("vector", { metatable = Vector,
+            save = function(v) return v.x, v.y end, load = Vector.new })
+          return Vector
+        end
+        package.loaded["spec.values.vector"] = nil
+        local ex <close> = make(1)
+        if kind == "process" then ex:warmup() end
+        local Vector = require "spec.values.vector"
+        local v = ex:submit(function(v) v.x = v.x + 1 return v end, Vector.new(1, 2)):result()
+        assert.equal(2, v.x)
+        assert.equal(Vector, getmetatable(v))
+        package.preload["spec.values.vector"], package.loaded["spec.values.vector"] = nil, nil
+      end)
+
+      it("fails that submit if save fails, and nothing else", function()
+        local broken = true
+        local Class = new_class("spec.save." .. kind, function(o)
+          if broken then error("no saving today", 0) end
+          return o.v
+        end)
+        local ex <close> = make(1)
+        local err = pools.fails_with("NotSendableError", ex.submit, ex, print, { x = Class.new(1) })
+        assert.equal("argument 1.x (no saving today)", err.path)
+        assert.equal(0, ex:stats().queued)
+        broken = false
+        assert.equal(2, ex:submit(function(o) return o:double() end, Class.new(1)):result())
+      end)
+
+      it("fails that task if load fails, and nothing else", function()
+        local Class = new_class("spec.load." .. kind, nil, function(v)
+          if v < 0 then error("negative", 0) end
+          return { v = v }
+        end)
+        local ex <close> = make(1)
+        local bad = ex:submit(function(o) return o.v end, Class.new(-1))
+        local good = ex:submit(function(o) return o.v end, Class.new(1))
+        local ok, err = bad:presult()
+        assert.is_false(ok)
+        assert.matches("negative", tostring(err), 1, true)
+        assert.equal(1, good:result())
+      end)
+
+      it("fails that result if load fails in the program", function()
+        local main = true
+        local Class = new_class("spec.back." .. kind, nil, function(v)
+          if main then error("not here", 0) end
+          return v
+        end)
+        if kind ~= "serial" then main = false end
+        local ex <close> = make(1)
+        local f = ex:submit(function(c, v) return setmetatable({ v = v }, c) end, Class, 3)
+        main = true
+        local ok, err = f:presult()
+        assert.is_false(ok)
+        assert.matches("not here", tostring(err), 1, true)
+        assert.equal(4.0, ex:submit(math.sqrt, 16):result())
+      end)
+
+      it("names the part of a registration that cannot travel", function()
+        if kind == "process" then return end -- its workers have it by fork
+        local ex <close> = make(1)
+        local co = coroutine.create(print)
+        local Class = new_class("spec.unsendable." .. kind, function(o) return o.v, co and nil end)
+        if kind == "serial" then
+          assert.equal(1, ex:submit(function(o) return o.v end, Class.new(1)):result())
+          return
+        end
+        local err = pools.fails_with("NotSendableError", ex.submit, ex, print, Class.new(1))
+        assert.equal("argument 1 type 'spec.unsendable.thread' save upvalue 'co' (thread)",
+          err.path)
+      end)
+    end)
+  end
+
+  it("may replace an earlier registration, for running workers too", function()
+    local ex <close> = ccpool.ThreadPoolExecutor(1)
+    local One = new_class("spec.replaced")
+    assert.equal(2, ex:submit(function(o) return o:double() end, One.new(1)):result())
+    local Two = new_class("spec.replaced", nil, function(v) return { v = -v } end)
+    assert.equal(-1, ex:submit(function(o) return o.v end, Two.new(1)):result())
+  end)
+
+  it("refuses what is no registration, and says why", function()
+    local mt, f = {}, function() end
+    local function def(m, s, l) return { metatable = m, save = s, load = l } end
+    pools.misuse(function() ccpool.register(nil, def(mt, f, f)) end, "#1", "register", "nil")
+    pools.misuse(function() ccpool.register("", def(mt, f, f)) end, "#1", "name expected")
+    pools.misuse(function() ccpool.register("a\0b", def(mt, f, f)) end, "#1", "name expected")
+    pools.misuse(function() ccpool.register("x") end, "#2", "table expected, got nil")
+    pools.misuse(function() ccpool.register("x", def(1, f, f)) end, "'metatable'", "got number")
+    pools.misuse(function() ccpool.register("x", def(mt, nil, f)) end, "'save'", "got nil")
+    pools.misuse(function() ccpool.register("x", def(mt, f, "f")) end, "'load'", "got string")
+    pools.misuse(function()
+      ccpool.register("x", { metatable = mt, save = f, load = f, sav = f })
+    end, "'sav'", "unknown field")
+    local ex <close> = ccpool.SerialExecutor(1)
+    assert.same({ "plain" }, ex:submit(function(t) return t end,
+      setmetatable({ "plain" }, mt)):result())
+  end)
+end)
