@@ -76,14 +76,16 @@ void ccp_future_push_extras(lua_State *L, ccp_future *f, int index) {
 /* ------------------------------------------------------------ delivery */
 
 static int holder__gc(lua_State *L) {
-  ccp_bytes_free(lua_touserdata(L, 1));
+  ccp_held *held = lua_touserdata(L, 1);
+  ccp_bytes_free(&held->bytes);
   return 0;
 }
 
 /* Pushes a userdata that owns the bytes from now on. */
 static void push_holder(lua_State *L, ccp_bytes *from) {
-  ccp_bytes *b = lua_newuserdatauv(L, sizeof *b, 0);
-  ccp_bytes_init(b);
+  ccp_held *held = lua_newuserdatauv(L, sizeof *held, 0);
+  ccp_bytes_init(&held->bytes);
+  held->readers = 0;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &holder_key) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_createtable(L, 0, 1);
@@ -93,7 +95,7 @@ static void push_holder(lua_State *L, ccp_bytes *from) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &holder_key);
   }
   lua_setmetatable(L, -2);
-  *b = *from;
+  held->bytes = *from;
   ccp_bytes_init(from);
 }
 
