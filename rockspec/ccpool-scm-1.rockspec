@@ -58,6 +58,7 @@ build = {
         "csrc/codec/encode_table.c",
         "csrc/codec/encode_type.c",
         "csrc/codec/func.c",
+        "csrc/codec/large.c",
         "csrc/codec/memo.c",
         "csrc/codec/names.c",
         "csrc/codec/path.c",

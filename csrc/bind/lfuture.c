@@ -18,6 +18,7 @@
 #include "codec/quick.h"
 #include "os/clock.h"
 #include "os/codes.h"
+#include "os/process.h"
 #include "task/rules.h"
 
 ccp_future *ccp_future_check(lua_State *L, int arg) {
@@ -45,7 +46,7 @@ int ccp_future_refresh(lua_State *L, ccp_future *f) {
 
 static const void *message(lua_State *L, const ccp_future *f, int index,
                            size_t *len) {
-  const ccp_bytes *b;
+  const ccp_held *held;
   if (f->form == INLINE) {
     *len = f->len;
     return f->at.bytes;
@@ -54,38 +55,28 @@ static const void *message(lua_State *L, const ccp_future *f, int index,
   ccp_future_push_outcome(L, f, index);
   if (f->form == TEXT)
     return lua_tolstring(L, -1, len);
-  b = lua_touserdata(L, -1);
-  *len = b->len;
-  return ccp_bytes_at(b);
+  held = lua_touserdata(L, -1);
+  if (held->epoch != ccp_process_epoch())
+    luaL_error(L, "this future belongs to the process that submitted the task");
+  *len = held->bytes.len;
+  return ccp_bytes_at(&held->bytes);
 }
 
-/* Pushes the values; what was decoded once is kept, so that a table is the
-** same table each time. */
-static int push_values(lua_State *L, ccp_future *f, int index) {
-  size_t len, used;
+static int push_packed(lua_State *L, const ccp_future *f, int index) {
   int base, n;
-  const void *p;
-  if (f->form == INLINE && ccp_quick_push(L, f->at.bytes, f->len))
-    return 1;
-  if (f->form == VALUE) {
-    ccp_future_push_outcome(L, f, index);
-    return 1;
-  }
-  if (f->form == PACKED) {
-    ccp_future_push_outcome(L, f, index);
-    base = lua_gettop(L);
-    lua_getfield(L, base, "n");
-    n = (int)lua_tointeger(L, -1);
-    luaL_checkstack(L, n, "too many results");
-    for (int i = 1; i <= n; i++)
-      lua_rawgeti(L, base, i);
-    return n;
-  }
-  p = message(L, f, index, &len);
-  n = ccp_decode(L, p, len, &used, NULL);
-  if (f->form == INLINE)
-    return n;
-  base = lua_gettop(L) - n;
+  ccp_future_push_outcome(L, f, index);
+  base = lua_gettop(L);
+  lua_getfield(L, base, "n");
+  n = (int)lua_tointeger(L, -1);
+  luaL_checkstack(L, n, "too many results");
+  for (int i = 1; i <= n; i++)
+    lua_rawgeti(L, base, i);
+  return n;
+}
+
+/* The n values on the top are the outcome from now on. */
+static void keep_values(lua_State *L, ccp_future *f, int index, int n) {
+  int base = lua_gettop(L) - n;
   if (n == 1)
     lua_pushvalue(L, -1);
   else {
@@ -99,6 +90,34 @@ static int push_values(lua_State *L, ccp_future *f, int index) {
   }
   ccp_future_set_outcome(L, f, index);
   f->form = n == 1 ? VALUE : PACKED;
+}
+
+/* Pushes the values; what was decoded once is kept, so that a table is the
+** same table each time. */
+static int push_values(lua_State *L, ccp_future *f, int index) {
+  ccp_held *held = NULL;
+  size_t len, used;
+  int n;
+  const void *p;
+  if (f->form == INLINE && ccp_quick_push(L, f->at.bytes, f->len))
+    return 1;
+  if (f->form == VALUE) {
+    ccp_future_push_outcome(L, f, index);
+    return 1;
+  }
+  if (f->form == PACKED)
+    return push_packed(L, f, index);
+  p = message(L, f, index, &len);
+  if (f->form == HELD) {
+    held = lua_touserdata(L, -1);
+    held->readers++; /* after an error it stays, until it is collected */
+  }
+  n = ccp_decode(L, p, len, &used, NULL);
+  if (f->form == INLINE)
+    return n;
+  keep_values(L, f, index, n);
+  if (held && --held->readers == 0)
+    ccp_bytes_free(&held->bytes);
   return n;
 }
 

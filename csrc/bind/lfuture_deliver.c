@@ -77,25 +77,20 @@ void ccp_future_push_extras(lua_State *L, ccp_future *f, int index) {
 
 /* ------------------------------------------------------------ delivery */
 
-typedef struct holder {
-  ccp_bytes bytes; /* first: who looks for them finds them at its address */
-  uint32_t epoch;
-} holder;
-
 /* In a descendant it is a copy: a block belongs to the ancestor's. */
 static int holder__gc(lua_State *L) {
-  holder *h = lua_touserdata(L, 1);
-  if (h->epoch == ccp_process_epoch())
-    ccp_bytes_free(&h->bytes);
+  ccp_held *held = lua_touserdata(L, 1);
+  if (held->epoch == ccp_process_epoch())
+    ccp_bytes_free(&held->bytes);
   return 0;
 }
 
 /* Pushes a userdata that owns the bytes from now on. */
 static void push_holder(lua_State *L, ccp_bytes *from) {
-  holder *h = lua_newuserdatauv(L, sizeof *h, 0);
-  ccp_bytes *b = &h->bytes;
-  ccp_bytes_init(b);
-  h->epoch = ccp_process_epoch();
+  ccp_held *held = lua_newuserdatauv(L, sizeof *held, 0);
+  ccp_bytes_init(&held->bytes);
+  held->readers = 0;
+  held->epoch = ccp_process_epoch();
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &holder_key) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_createtable(L, 0, 1);
@@ -105,7 +100,7 @@ static void push_holder(lua_State *L, ccp_bytes *from) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &holder_key);
   }
   lua_setmetatable(L, -2);
-  *b = *from;
+  held->bytes = *from;
   ccp_bytes_init(from);
 }
 

@@ -39,6 +39,15 @@ typedef struct ccp_future {
   } at;
 } ccp_future;
 
+/* The outcome of a HELD future. Its memory is given back once it is decoded and
+** nobody reads it any more: what a registered `load` does may read it again. In
+** a descendant it is a copy that owns nothing. */
+typedef struct ccp_held {
+  ccp_bytes bytes;
+  int readers;
+  uint32_t epoch;
+} ccp_held;
+
 /* The future at argument 'arg'; raises an argument error. */
 ccp_future *ccp_future_check(lua_State *L, int arg);
 /* Raises an error in a process other than the one that submitted the task. */

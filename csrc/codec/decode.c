@@ -16,6 +16,7 @@
 
 #include "codec/custom.h"
 #include "codec/func.h"
+#include "codec/large.h"
 #include "codec/names.h"
 #include "codec/wire.h"
 
@@ -187,7 +188,7 @@ static int push_scalar(ccp_dec *d, unsigned tag) {
   case CCP_T_STR: {
     size_t len;
     const char *s = read_text(d, &len);
-    lua_pushlstring(L, s, len);
+    ccp_push_bytes(L, s, len);
     return 1;
   }
   case CCP_T_RESOLVE: {

@@ -34,10 +34,19 @@ size_t ccp_mapping_page(void) {
   return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-void ccp_mapping_punch(void *p, size_t len) {
+/* Advises on the pages that lie in the memory as a whole. */
+static void advise(void *p, size_t len, int advice) {
   uintptr_t mask = ccp_mapping_page() - 1;
   uintptr_t from = ((uintptr_t)p + mask) & ~mask;
   uintptr_t to = ((uintptr_t)p + len) & ~mask;
   if (to > from)
-    (void)madvise((void *)from, to - from, MADV_REMOVE);
+    (void)madvise((void *)from, to - from, advice);
+}
+
+void ccp_mapping_punch(void *p, size_t len) {
+  advise(p, len, MADV_REMOVE);
+}
+
+void ccp_mapping_huge(void *p, size_t len) {
+  advise(p, len, MADV_HUGEPAGE);
 }

@@ -25,4 +25,8 @@ void ccp_mapping_punch(void *p, size_t len);
 /* The system's page size in bytes. */
 size_t ccp_mapping_page(void);
 
+/* The memory is large and about to be written: huge pages are worth having. A
+** hint, whoever allocated it. */
+void ccp_mapping_huge(void *p, size_t len);
+
 #endif

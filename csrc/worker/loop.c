@@ -15,6 +15,7 @@
 
 enum {
   SEARCH_NS = 12000, /* about what a wake-up costs */
+  HOPE_NS = 2000,    /* until the owner, who has its reply, stops searching */
   LOOKS_PER_CLOCK = 32,
   PACE_EVERY = 64,    /* tiny items between two looks at the clock */
   PACE_EACH_NS = 4000 /* items that take longer are measured one by one */
@@ -172,16 +173,35 @@ static int shall_end(ccp_loop *l) {
          ((l->board->tasks_most || l->board->rss_growth) && worn_out(l));
 }
 
+/* The owner may search where only one may, for the reply that was just put: its
+** place will be free in a moment, and going to sleep meanwhile costs more. */
+static int enter_search(const ccp_loop *l) {
+  ccp_board *b = l->board;
+  const ccp_bell *owner = atomic_load_explicit(&b->owner, memory_order_acquire);
+  int64_t begun = 0;
+  while (!ccp_board_search_enter(b, l->me)) {
+    int64_t now = ccp_clock_now_ns();
+    begun = begun ? begun : now;
+    if (now - begun >= HOPE_NS || b->spin_most == 0 || ccp_board_any(b) ||
+        atomic_load_explicit(&owner->state, memory_order_relaxed) !=
+            CCP_LOOKING)
+      return 0;
+    ccp_clock_pause();
+  }
+  return 1;
+}
+
 /* True once there may be work; false: searched long enough. While the owner is
 ** away, nobody waits for the next reply: then the tail is looked at less often,
 ** which lets calls gather and leaves its cache line to the owner. */
 static int search(ccp_loop *l) {
   const ccp_board *b = l->board;
   const ccp_bell *owner = atomic_load_explicit(&b->owner, memory_order_acquire);
-  int64_t until = ccp_clock_now_ns() + SEARCH_NS;
+  int64_t until;
   int found = 0;
-  if (!ccp_board_search_enter(l->board, l->me))
-    return 0;
+  if (!enter_search(l))
+    return ccp_board_any(l->board);
+  until = ccp_clock_now_ns() + SEARCH_NS;
   do {
     for (int i = 0; i < LOOKS_PER_CLOCK && !found; i++) {
       ccp_clock_pause();
