@@ -72,6 +72,17 @@ local function shield(argv)
   return shielded
 end
 
+-- Lets the sub-command rewrite what argparse cannot read.
+local function amend(argv)
+  for _, entry in ipairs(COMMANDS) do
+    if entry.name == argv[1] and entry.command.amend then
+      local rest = entry.command.amend(table.move(argv, 2, #argv, 1, {}))
+      return table.move(rest, 1, #rest, 2, { argv[1] })
+    end
+  end
+  return argv
+end
+
 local function unshield(arguments)
   for key, value in pairs(arguments) do
     if type(value) == "table" then
@@ -115,7 +126,8 @@ end
 -- @treturn integer the exit code; usage errors, `-h` and `-V` end the program instead
 -- @usage os.exit(main.run(arg), true)
 local function run(argv)
-  local arguments = unshield(make_parser():parse(shield(argv)))
+  local arguments = unshield(make_parser():parse(shield(amend(argv))))
+  arguments.command_line = table.move(argv, 1, #argv, 2, { "ccpool" })
   output.protect()
   local is_open, message = output.setup(arguments)
   if not is_open then
