@@ -3,6 +3,8 @@
 
 local ccpool = require("ccpool")
 
+local statistics = require("ccpool.cli.statistics")
+
 local CONSTRUCTORS = {
   serial = "SerialExecutor",
   threads = "ThreadPoolExecutor",
@@ -37,6 +39,7 @@ local function using(name, workers, body)
     executor:kill()
     error(outcome[2], 0)
   end
+  statistics.add_executor(executor)
   executor:shutdown({ wait = true })
   return table.unpack(outcome, 2, outcome.n)
 end

@@ -6,6 +6,7 @@ local ccpool = require("ccpool")
 local MAX_WORKERS = 1024
 local UNITS = { [""] = 1, ms = 0.001, s = 1, m = 60 }
 local MAX_SECONDS = 3600
+local WHEN = { "auto", "always", "never" }
 
 --- Makes a reader of whole numbers within bounds, for argparse's `convert`.
 -- @tparam integer low
@@ -68,11 +69,37 @@ local function print_version()
   os.exit(0)
 end
 
---- Adds `-V` and `-q`.
+local function root_of(parser)
+  while parser._parent do
+    parser = parser._parent
+  end
+  return parser
+end
+
+--- Adds `--completion`, which prints a script for a shell and ends the program.
+-- @tparam table parser an argparse parser or command
+local function add_completion(parser)
+  parser:option("--completion", "Print completions for a shell and exit.")
+    :choices({ "bash", "zsh", "fish" }):action(function(_, _, shell)
+      io.stdout:write(root_of(parser)["get_" .. shell .. "_complete"](root_of(parser)))
+      os.exit(0)
+    end)
+end
+
+--- Adds what every sub-command understands: `-V -q -v -o --progress --color --stats
+-- --completion`.
 -- @tparam table parser an argparse parser or command
 local function add_common(parser)
   parser:flag("-V --version", "Print the version and exit."):action(print_version)
   parser:flag("-q --quiet", "Print no notices and no warnings to standard error.")
+  parser:flag("-v --verbose", "Print to standard error what is done and how.")
+  parser:option("-o --output", "Write the results to a file; - is standard output.")
+    :argname("FILE")
+  parser:option("--progress", "Show on standard error how far the work is.")
+    :choices(WHEN):default("auto")
+  parser:option("--color", "Colour the output."):choices(WHEN):default("auto")
+  parser:flag("--stats", "Print statistics to standard error in the end.")
+  add_completion(parser)
 end
 
 --- Adds the options that choose an executor.
@@ -91,6 +118,7 @@ end
 return {
   MAX_WORKERS = MAX_WORKERS,
   add_common = add_common,
+  add_completion = add_completion,
   add_executor = add_executor,
   duration = duration,
   integer = integer,

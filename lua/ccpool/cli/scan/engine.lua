@@ -1,44 +1,82 @@
---- Scans a chunk of ports of one address with one poll loop.
+--- Scans a chunk of ports, of one address or of several, with one poll loop.
 --
 --     queue of ports -> start -> in flight -> poll -> settle -> outcomes
---           ^                                           |
+--           ^                                  |  ^      |
+--           |                              read banner <-+
 --           +-------- another try, or a shortage -------+
 --
--- At most `window` connects are in flight. The window grows with every answer and is
--- halved by every shortage of descriptors, memory or source ports. A target on this
--- machine has answered by the time connect returns, so it is asked at once and poll is
--- seldom needed; a refused socket is used again for the next port.
+-- At most `window` connects are in flight. The window starts as wide as it may be, because
+-- what filters does not answer and so would never let it grow. It is halved by every
+-- shortage of descriptors, memory or source ports, and when an answer that came to a
+-- second try shows that the first one was lost; it grows with answers: by one each up to
+-- half of where it was halved, then by one for as many as are in flight.
+--
+-- A target on this machine has answered by the time connect returns, so it is asked at
+-- once and poll is seldom needed; a refused socket is used again for the next port.
 -- @module ccpool.cli.scan.engine
 
 local poll = require("posix.poll")
 local unistd = require("posix.unistd")
 
+local banner = require("ccpool.cli.scan.banner")
+local pace = require("ccpool.cli.scan.pace")
 local probe = require("ccpool.cli.scan.probe")
 local states = require("ccpool.cli.scan.states")
 
-local FIRST_WINDOW = 64
 -- A chunk that cannot start a single connect gives up after these naps, 5 s in all.
 local MAX_NAPS = 50
 local NAP_MS = 100
-local EVENTS = { OUT = true }
+local WRITABLE, READABLE = { OUT = true }, { IN = true }
+
+-- Each poll looks at everything in flight, so with much in flight answers are gathered
+-- for a while: for a millisecond for as many connects.
+local CONNECTS_PER_GATHER_MS = 200
+
+-- The window at the end of a worker's last chunk, by the widest that was allowed.
+local learned = {}
 
 local Scan = {}
 Scan.__index = Scan
 
-local function new_scan(target, ports, limits)
+-- Writes one after the other the ports of all segments and to whom they belong.
+local function flatten(segments)
+  local ports, owners = {}, {}
+  for _, segment in ipairs(segments) do
+    local owner = {
+      address = probe.address_of(segment.target),
+      is_local = segment.target.is_local,
+      deadline = segment.deadline,
+    }
+    for _, port in ipairs(segment.ports) do
+      local count = #ports + 1
+      ports[count], owners[count] = port, owner
+    end
+  end
+  return ports, owners
+end
+
+local function new_scan(segments, limits)
+  local ports, owners = flatten(segments)
+  local past = learned[limits.concurrency]
   return setmetatable({
-    address = probe.address_of(target),
-    is_local = target.is_local,
     ports = ports,
+    owners = owners,
     outcomes = {},
+    banners = {},
     timeout = limits.timeout,
     retries = limits.retries,
+    rate = limits.rate,
+    banner_bytes = limits.banner,
     max_window = limits.concurrency,
-    window = math.min(FIRST_WINDOW, limits.concurrency),
+    min_window = math.min(limits.min_concurrency or 1, limits.concurrency),
+    window = past and past.window or limits.concurrency,
+    threshold = past and past.threshold or limits.concurrency,
+    next_loss = 0, -- when an answer may next be taken for a sign of loss
     next_index = 1,
     again = {}, -- indices of ports to be tried again, a stack
     tries = {}, -- by index, of the ports tried again
-    spares = {}, -- refused sockets, a stack
+    doubts = {}, -- by index, the outcome of the last try
+    spares = {}, -- refused sockets by family, each a stack
     in_flight = 0,
     watched = {}, -- poll's table: descriptor -> { events, revents, index, deadline }
     expiries = {}, -- watched entries in the order of their deadlines
@@ -46,6 +84,10 @@ local function new_scan(target, ports, limits)
     last_expiry = 0,
     naps = 0,
   }, Scan)
+end
+
+function Scan:has_unstarted()
+  return #self.again > 0 or self.next_index <= #self.ports
 end
 
 function Scan:take_index()
@@ -63,50 +105,78 @@ function Scan:take_index()
   end
 end
 
-function Scan:take_socket()
-  local spares = self.spares
-  local count = #spares
+function Scan:take_socket(family)
+  local spares = self.spares[family]
+  local count = spares and #spares or 0
   if count > 0 then
     local fd = spares[count]
     spares[count] = nil
     return fd
   end
-  return probe.new_socket(self.address.family)
+  return probe.new_socket(family)
+end
+
+function Scan:spare(fd, family)
+  local spares = self.spares[family] or {}
+  self.spares[family] = spares
+  spares[#spares + 1] = fd
+end
+
+function Scan:shrink()
+  self.threshold = math.max(self.min_window, self.window / 2)
+  self.window = self.threshold
+end
+
+function Scan:grow()
+  if self.window < self.max_window then
+    local step = self.window < self.threshold and 1 or 1 / self.window
+    self.window = math.min(self.max_window, self.window + step)
+  end
 end
 
 function Scan:suffer(index, shortage)
   self.again[#self.again + 1] = index
-  self.window = math.max(1, self.window // 2)
+  self:shrink()
   self.shortage = shortage
 end
 
+-- An answer to a second try: the first one, or its answer, was lost. What is lost together
+-- counts once.
+function Scan:notice_loss()
+  local time = probe.now()
+  if time >= self.next_loss then
+    self.next_loss = time + self.timeout
+    self:shrink()
+  end
+end
+
 function Scan:answer(index, outcome)
-  local tries = self.tries[index] or 0
-  if states.is_doubtful(outcome) and tries < self.retries then
-    self.tries[index] = tries + 1
-    self.again[#self.again + 1] = index
-    return
+  if states.is_doubtful(outcome) then
+    local tries = self.tries[index] or 0
+    if tries < self.retries then
+      self.tries[index] = tries + 1
+      self.doubts[index] = outcome
+      self.again[#self.again + 1] = index
+      return
+    end
+  elseif self.doubts[index] == "timeout" then
+    self:notice_loss()
   end
   self.outcomes[index] = outcome
   self.naps = 0
-  self.window = math.min(self.max_window, self.window + 1)
+  self:grow()
 end
 
--- Ends a connect: files its outcome, and closes the socket or keeps it.
--- Returns false after a shortage.
-function Scan:settle(fd, index, outcome)
-  if outcome == "ECONNREFUSED" then
-    self.spares[#self.spares + 1] = fd
-    self:answer(index, outcome)
+-- Ends a connect that succeeded, or goes on to its banner. Returns false after a shortage.
+function Scan:settle_connected(fd, index)
+  local owner = self.owners[index]
+  owner.address.port = self.ports[index]
+  local outcome = probe.verify(fd, owner.address, owner.is_local, self.timeout)
+  if outcome == "connected" and self.banner_bytes then
+    self:watch(fd, index, READABLE, banner.new(self.banner_bytes))
     return true
   end
-  if outcome == "connected" then
-    self.address.port = self.ports[index]
-    outcome = probe.verify(fd, self.address, self.is_local, self.timeout)
-    probe.abort(fd)
-  else
-    unistd.close(fd)
-  end
+  probe.abort(fd)
   if states.is_shortage(outcome) then
     self:suffer(index, outcome)
     return false
@@ -115,12 +185,32 @@ function Scan:settle(fd, index, outcome)
   return true
 end
 
-function Scan:watch(fd, index)
+-- Ends a connect: files its outcome, and closes the socket or keeps it.
+-- Returns false after a shortage.
+function Scan:settle(fd, index, outcome)
+  if outcome == "ECONNREFUSED" then
+    self:spare(fd, self.owners[index].address.family)
+    self:answer(index, outcome)
+    return true
+  elseif outcome == "connected" then
+    return self:settle_connected(fd, index)
+  end
+  unistd.close(fd)
+  if states.is_shortage(outcome) then
+    self:suffer(index, outcome)
+    return false
+  end
+  self:answer(index, outcome)
+  return true
+end
+
+function Scan:watch(fd, index, events, reader)
   local entry = {
-    events = EVENTS,
+    events = events,
     revents = {},
     fd = fd,
     index = index,
+    reader = reader, -- of a banner, once connected
     deadline = probe.now() + self.timeout,
   }
   self.watched[fd] = entry
@@ -134,27 +224,42 @@ function Scan:unwatch(entry)
   self.in_flight = self.in_flight - 1
 end
 
+-- Leaves a port alone if its host has used up its time: what a first try said holds.
+function Scan:is_too_late(index)
+  local deadline = self.owners[index].deadline
+  if not deadline or probe.now() < deadline then
+    return false
+  end
+  self.outcomes[index] = self.doubts[index] or "host-timeout"
+  return true
+end
+
 -- Starts the connect to one port; returns false after a shortage.
 function Scan:start(index)
-  local fd, shortage = self:take_socket()
+  if self:is_too_late(index) then
+    return true
+  end
+  local owner = self.owners[index]
+  local address = owner.address
+  local fd, shortage = self:take_socket(address.family)
   if not fd then
     self:suffer(index, shortage)
     return false
   end
-  local address = self.address
   address.port = self.ports[index]
-  local outcome = probe.ask(fd, address) or (self.is_local and probe.ask(fd, address))
+  local outcome = probe.ask(fd, address) or (owner.is_local and probe.ask(fd, address))
   if outcome then
     return self:settle(fd, index, outcome)
   end
-  self:watch(fd, index)
+  self:watch(fd, index, WRITABLE)
   return true
 end
 
 function Scan:start_all()
-  while self.in_flight < self.window do
-    local index = self:take_index()
-    if not index or not self:start(index) then
+  self.pause = nil
+  while self.in_flight < self.window and self:has_unstarted() do
+    self.pause = pace.ask(self.rate)
+    if self.pause or not self:start(self:take_index()) then
       return
     end
   end
@@ -172,13 +277,40 @@ function Scan:next_expiry()
   end
 end
 
+function Scan:end_banner(entry)
+  self:unwatch(entry)
+  self.banners[entry.index] = entry.reader:text()
+  unistd.close(entry.fd)
+  self:answer(entry.index, "connected")
+end
+
 function Scan:expire()
   local time = probe.now()
   local entry = self:next_expiry()
   while entry and entry.deadline <= time do
-    self:unwatch(entry)
-    self:settle(entry.fd, entry.index, "timeout")
+    if entry.reader then
+      self:end_banner(entry)
+    else
+      self:unwatch(entry)
+      self:settle(entry.fd, entry.index, "timeout")
+    end
     entry = self:next_expiry()
+  end
+end
+
+function Scan:collect_one(entry)
+  if entry.reader then
+    if entry.reader:read(entry.fd) then
+      self:end_banner(entry)
+    end
+    return
+  end
+  local address = self.owners[entry.index].address
+  address.port = self.ports[entry.index]
+  local outcome = probe.ask(entry.fd, address)
+  if outcome then
+    self:unwatch(entry)
+    self:settle(entry.fd, entry.index, outcome)
   end
 end
 
@@ -186,23 +318,25 @@ function Scan:collect()
   local ready = {}
   for _, entry in pairs(self.watched) do
     local revents = entry.revents
-    if revents.OUT or revents.ERR or revents.HUP or revents.NVAL then
+    if revents.OUT or revents.IN or revents.ERR or revents.HUP or revents.NVAL then
       ready[#ready + 1] = entry
     end
   end
   for _, entry in ipairs(ready) do
-    self.address.port = self.ports[entry.index]
-    local outcome = probe.ask(entry.fd, self.address)
-    if outcome then
-      self:unwatch(entry)
-      self:settle(entry.fd, entry.index, outcome)
-    end
+    self:collect_one(entry)
   end
 end
 
 function Scan:wait()
-  local left_ms = math.ceil((self:next_expiry().deadline - probe.now()) * 1000)
-  if (poll.poll(self.watched, math.max(0, left_ms)) or 0) > 0 then
+  local gather_ms = self.in_flight // CONNECTS_PER_GATHER_MS
+  if gather_ms > 0 then
+    probe.nap(gather_ms)
+  end
+  local left = self:next_expiry().deadline - probe.now()
+  if self.pause and self.pause < left then
+    left = self.pause
+  end
+  if (poll.poll(self.watched, math.max(0, math.ceil(left * 1000))) or 0) > 0 then
     self:collect()
   end
   self:expire()
@@ -223,25 +357,26 @@ function Scan:rest()
   end
 end
 
-function Scan:has_more()
-  return self.in_flight > 0 or #self.again > 0 or self.next_index <= #self.ports
-end
-
 function Scan:run()
-  while self:has_more() do
+  while self.in_flight > 0 or self:has_unstarted() do
     self.shortage = nil
     self:start_all()
     if self.in_flight > 0 then
       self:wait()
     elseif self.shortage then
       self:rest()
+    elseif self.pause then
+      probe.nap(math.ceil(self.pause * 1000))
     end
   end
+  learned[self.max_window] = { window = self.window, threshold = self.threshold }
 end
 
 function Scan:close()
-  for _, fd in ipairs(self.spares) do
-    unistd.close(fd)
+  for _, spares in pairs(self.spares) do
+    for _, fd in ipairs(spares) do
+      unistd.close(fd)
+    end
   end
   for fd in pairs(self.watched) do
     unistd.close(fd)
@@ -249,19 +384,23 @@ function Scan:close()
 end
 
 --- Scans a chunk of ports: the task of the `poll` engine.
--- @tparam table target `family`, `addr`, `is_local`, and for IPv6 `scope_id`
--- @tparam table ports an array of port numbers
--- @tparam table limits `timeout` in seconds, `retries`, `concurrency`
--- @treturn table the outcomes, in the order of `ports`
--- @usage engine.scan(target, { 22, 80 }, { timeout = 1, retries = 1, concurrency = 64 })
-local function scan(target, ports, limits)
-  local state = new_scan(target, ports, limits)
+-- @tparam table segments an array of `{ target, ports, deadline }`: a target has `family`,
+--   `addr`, `is_local`, and for IPv6 `scope_id`; no connect starts after the deadline, if
+--   there is one, a time of `probe.now`
+-- @tparam table limits `timeout` in seconds, `retries`, `concurrency`, and if wanted
+--   `min_concurrency`, `rate` (connects a second), `banner` (bytes to read)
+-- @treturn table the outcomes, in the order of the ports of all segments
+-- @treturn table the banners that were read, by the same index
+-- @usage engine.scan({ { target = target, ports = { 22, 80 } } },
+--   { timeout = 1, retries = 1, concurrency = 64 })
+local function scan(segments, limits)
+  local state = new_scan(segments, limits)
   local ok, err = pcall(state.run, state)
   state:close()
   if not ok then
     error(err, 0)
   end
-  return state.outcomes
+  return state.outcomes, state.banners
 end
 
 return { scan = scan }

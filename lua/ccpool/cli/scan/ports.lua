@@ -5,6 +5,12 @@ local socket = require("posix.sys.socket")
 
 local MAX_PORT = 65535
 local SERVICES_FILE = "/etc/services"
+-- Where nmap keeps how often it met each port, if it is installed.
+local FREQUENCY_FILES = {
+  "/usr/share/nmap/nmap-services",
+  "/usr/local/share/nmap/nmap-services",
+  "/opt/homebrew/share/nmap/nmap-services",
+}
 
 local function port_number(digits)
   local port = #digits <= 8 and math.tointeger(tonumber(digits))
@@ -107,4 +113,119 @@ local function service(port)
   return services[port]
 end
 
-return { parse = parse, service = service, MAX_PORT = MAX_PORT }
+-- The ports of a table by frequency, the most frequent first; nil if there is none.
+local function read_frequencies(path)
+  local file = io.open(path)
+  if not file then
+    return nil
+  end
+  local list, frequencies = {}, {}
+  for line in file:lines() do
+    local port, frequency = line:match("^[^#%s]+%s+(%d+)/tcp%s+([%d.]+)")
+    port, frequency = math.tointeger(tonumber(port)), tonumber(frequency)
+    if port and frequency and port >= 1 and port <= MAX_PORT and not frequencies[port] then
+      list[#list + 1], frequencies[port] = port, frequency
+    end
+  end
+  file:close()
+  table.sort(list, function(a, b)
+    if frequencies[a] ~= frequencies[b] then
+      return frequencies[a] > frequencies[b]
+    end
+    return a < b
+  end)
+  return #list > 0 and list or nil
+end
+
+-- The ports by frequency: those of nmap if it is installed, else our own.
+local function by_frequency()
+  for _, path in ipairs(FREQUENCY_FILES) do
+    local list = read_frequencies(path)
+    if list then
+      return list
+    end
+  end
+  return require("ccpool.cli.scan.top_ports")
+end
+
+--- The ports that are met most often. Behind those that are known for it come the others,
+-- in ascending order.
+-- @tparam integer count
+-- @tparam[opt] table ranked ports by frequency; by default those of an installed nmap,
+--   else our own
+-- @treturn table the ports, ascending
+-- @usage ports.top(100)
+local function top(count, ranked)
+  local list, is_listed = {}, {}
+  local function add(port)
+    if #list < count and not is_listed[port] then
+      list[#list + 1], is_listed[port] = port, true
+    end
+  end
+  for _, port in ipairs(ranked or by_frequency()) do
+    add(port)
+  end
+  for port = 1, MAX_PORT do
+    add(port)
+  end
+  table.sort(list)
+  return list
+end
+
+--- Joins lists of ports and takes some away.
+-- @tparam table lists an array of arrays
+-- @tparam table excluded an array of arrays
+-- @treturn table the ports, each once, ascending
+-- @usage ports.combine({ { 22, 80 }, { 443 } }, { { 80 } })  --> { 22, 443 }
+local function combine(lists, excluded)
+  local is_listed, list = {}, {}
+  local function mark(arrays, value)
+    for _, array in ipairs(arrays) do
+      for _, port in ipairs(array) do
+        is_listed[port] = value
+      end
+    end
+  end
+  mark(lists, true)
+  mark(excluded, nil)
+  for port = 1, MAX_PORT do
+    if is_listed[port] then
+      list[#list + 1] = port
+    end
+  end
+  return list
+end
+
+-- One step of xorshift64*, a small generator that gives the same numbers everywhere.
+local function random_step(state)
+  state = state ~ state >> 12
+  state = state ~ state << 25
+  state = state ~ state >> 27
+  return state, (state * 0x2545F4914F6CDD1D) >> 33
+end
+
+--- Puts ports into an order that looks random and depends on nothing but the seed.
+-- @tparam table list changed in place
+-- @tparam integer seed
+-- @treturn table `list`
+-- @usage ports.shuffle({ 1, 2, 3 }, 42)
+local function shuffle(list, seed)
+  -- The generator stands still at 0; the multiplication spreads small seeds.
+  local state, value = seed * 0x1E3779B97F4A7C15 ~ 0x5DEECE66D, nil
+  state = state == 0 and 1 or state
+  for i = #list, 2, -1 do
+    state, value = random_step(state)
+    local j = value % i + 1
+    list[i], list[j] = list[j], list[i]
+  end
+  return list
+end
+
+return {
+  MAX_PORT = MAX_PORT,
+  combine = combine,
+  parse = parse,
+  service = service,
+  shuffle = shuffle,
+  top = top,
+}

@@ -14,9 +14,10 @@ local errno = require("posix.errno")
 local fcntl = require("posix.fcntl")
 local poll = require("posix.poll")
 local socket = require("posix.sys.socket")
-local time = require("posix.time")
 local unistd = require("posix.unistd")
 
+local banner = require("ccpool.cli.scan.banner")
+local pace = require("ccpool.cli.scan.pace")
 local states = require("ccpool.cli.scan.states")
 
 local connect = socket.connect
@@ -27,13 +28,12 @@ local EPHEMERAL_RANGE_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
 -- How often, and for how many milliseconds at first, a shortage is waited out.
 local SHORTAGE_NAPS = 10
 local SHORTAGE_NAP_MS = 5
+-- This machine refuses a connect at once, or very nearly; whoever does not is there.
+local LOCAL_SECONDS = 1
 
 --- The seconds of a clock that never goes back.
 -- @treturn number
-local function now()
-  local clock = time.clock_gettime(time.CLOCK_MONOTONIC)
-  return clock.tv_sec + clock.tv_nsec * 1e-9
-end
+local now = pace.now
 
 --- Makes a non-blocking TCP socket.
 -- @tparam integer family
@@ -133,29 +133,52 @@ end
 -- @tparam table address the address it was connected to
 -- @tparam boolean is_local whether that address belongs to this machine
 -- @tparam number timeout seconds for a second connect
--- @treturn string the outcome: `connected`, or that of the second connect
+-- @treturn string the outcome: `connected`; or `ECONNREFUSED` if the second connect is
+--   refused or meets itself, or a shortage that keeps it from being made
 local function verify(fd, address, is_local, timeout)
   local is_suspect = is_connected_to_itself(fd) or (is_local and is_ephemeral(address.port))
   if not is_suspect then
     return "connected"
   end
-  local outcome, second = attempt(address, timeout)
+  local outcome, second = attempt(address, math.min(timeout, LOCAL_SECONDS))
   if second then
-    if is_connected_to_itself(second) then
-      outcome = "ECONNREFUSED"
-    end
+    local is_phantom = is_connected_to_itself(second)
     abort(second)
+    return is_phantom and "ECONNREFUSED" or "connected"
+  elseif outcome == "ECONNREFUSED" or states.is_shortage(outcome) then
+    return outcome
   end
-  return outcome
+  -- A full queue of connects to accept, say: somebody listens.
+  return "connected"
 end
 
-local function check_once(target, address, timeout)
-  local outcome, fd = attempt(address, timeout)
-  if fd then
-    outcome = verify(fd, address, target.is_local, timeout)
-    abort(fd)
+-- Reads the banner of a connected socket, as far as it comes in time.
+local function read_banner(fd, max_bytes, timeout)
+  local reader, deadline = banner.new(max_bytes), now() + timeout
+  local left_ms = math.ceil(timeout * 1000)
+  while left_ms > 0 do
+    if (poll.rpoll(fd, left_ms) or 0) > 0 and reader:read(fd) then
+      break
+    end
+    left_ms = math.ceil((deadline - now()) * 1000)
   end
-  return outcome
+  return reader:text()
+end
+
+-- Returns the outcome, and the banner if one is wanted and came.
+local function check_once(target, address, limits)
+  local outcome, fd = attempt(address, limits.timeout)
+  if not fd then
+    return outcome
+  end
+  outcome = verify(fd, address, target.is_local, limits.timeout)
+  if outcome ~= "connected" or not limits.banner then
+    abort(fd)
+    return outcome
+  end
+  local text = read_banner(fd, limits.banner, limits.timeout)
+  unistd.close(fd)
+  return outcome, text
 end
 
 --- The address of a port of a target, fit for luaposix.
@@ -177,26 +200,41 @@ local function nap(ms)
   poll.poll({}, ms)
 end
 
+-- Waits until the rate allows another connect.
+local function await_leave(rate)
+  local seconds = pace.ask(rate)
+  while seconds do
+    nap(math.ceil(seconds * 1000))
+    seconds = pace.ask(rate)
+  end
+end
+
 --- Checks one port with one connect at a time: the task of the `connect` engine.
 -- @tparam table target `family`, `addr`, `is_local`, and for IPv6 `scope_id`
 -- @tparam integer port
--- @tparam table limits `timeout` in seconds, `retries`
+-- @tparam table limits `timeout` in seconds, `retries`, and if wanted `rate` (connects a
+--   second), `banner` (bytes to read)
+-- @tparam[opt] number deadline no connect starts after it, a time of @{now}
 -- @treturn string the outcome
+-- @treturn ?string the banner
 -- @usage probe.check(target, 22, { timeout = 1, retries = 1 })
-local function check(target, port, limits)
+local function check(target, port, limits, deadline)
   local address = address_of(target, port)
   local retries, naps = 0, 0
-  while true do
-    local outcome = check_once(target, address, limits.timeout)
+  local outcome, text = "host-timeout", nil
+  while not deadline or now() < deadline do
+    await_leave(limits.rate)
+    outcome, text = check_once(target, address, limits)
     if states.is_shortage(outcome) and naps < SHORTAGE_NAPS then
       nap(SHORTAGE_NAP_MS << naps)
       naps = naps + 1
     elseif states.is_doubtful(outcome) and retries < limits.retries then
       retries = retries + 1
     else
-      return outcome
+      break
     end
   end
+  return outcome, text
 end
 
 return {

@@ -1,5 +1,6 @@
 --- What the outcome of a connect says about a port.
--- An outcome is a word: `connected`, `timeout` (our own timer), or the name of an errno.
+-- An outcome is a word: `connected`, `timeout` (our own timer), the name of an errno, or
+-- `host-timeout` (the port was not asked, because its host had taken too long).
 -- @module ccpool.cli.scan.states
 
 local errno = require("posix.errno")
@@ -33,6 +34,9 @@ local SHORTAGES = {
   EAGAIN = true,
 }
 
+-- Of a port with one of these nothing is known.
+local UNASKED = { ["host-timeout"] = true }
+
 -- Answers that may be chance, and worth another try.
 local DOUBTFUL = { timeout = true, ECONNRESET = true }
 
@@ -60,10 +64,11 @@ end
 
 --- The state of a port, after the outcome of its connect.
 -- @tparam string outcome
--- @treturn string one of @{ALL}; `unknown` after a shortage of our own
+-- @treturn string one of @{ALL}; `unknown` after a shortage of our own and if the port was
+--   not asked
 -- @usage states.of("ECONNREFUSED")  --> "closed"
 local function of(outcome)
-  return STATES[outcome] or (SHORTAGES[outcome] and "unknown") or "error"
+  return STATES[outcome] or ((SHORTAGES[outcome] or UNASKED[outcome]) and "unknown") or "error"
 end
 
 --- Tells whether an outcome is a shortage of our own means.

@@ -1,89 +1,239 @@
 --- Scans ports of targets on an executor.
+--
+--     targets x ports -> chunks of segments -> tasks -> outcomes, segment by segment
+--                              ^                  |
+--                              +-- worker lost ---+
+--
+-- A segment is a run of neighbours in the list of ports, for one target; a chunk has as
+-- many segments as make it large enough. Targets are asked for when a chunk needs them.
 -- @module ccpool.cli.scan.sweep
+
+local ccpool = require("ccpool")
 
 local engine = require("ccpool.cli.scan.engine")
 local interrupt = require("ccpool.cli.interrupt")
 local probe = require("ccpool.cli.scan.probe")
 
 local MIN_CHUNK, MAX_CHUNK = 256, 1024
--- So many chunks for each worker even out chunks that take longer than others.
-local CHUNKS_PER_WORKER = 4
+local MIN_CONCURRENCY = 64
+-- A chunk that so many workers died of is given up.
+local MAX_ATTEMPTS = 3
 
+-- A chunk is as large as the window of its worker, so that all of it is in flight at once,
+-- but small enough for every worker to get one.
 local function auto_chunk(plan)
-  local total = #plan.targets * #plan.ports
-  local even = math.ceil(total / (plan.workers * CHUNKS_PER_WORKER))
-  return math.max(MIN_CHUNK, math.min(MAX_CHUNK, even))
+  local size = math.ceil(plan.concurrency / plan.workers)
+  size = math.max(MIN_CHUNK, math.min(MAX_CHUNK, size))
+  local total = plan.total or (plan.targets and #plan.targets * #plan.ports) or math.huge
+  local even = math.ceil(math.min(total / plan.workers, MAX_CHUNK))
+  -- A rate is shared out evenly, so every worker has to have its part of few ports too.
+  return math.max(1, math.min(size, math.max(plan.rate and 1 or MIN_CHUNK, even)))
 end
 
--- Iterates over the chunks of all targets: target index, index of its first port, ports.
-local function chunks(plan, size)
-  local target_index, first = 1, 1
-  return function()
-    if target_index > #plan.targets then
-      return nil
+local Sweep = {}
+Sweep.__index = Sweep
+
+local function new_sweep(plan)
+  local is_poll = plan.engine == "poll"
+  local size = plan.chunk == "auto" and auto_chunk(plan) or plan.chunk
+  return setmetatable({
+    plan = plan,
+    is_poll = is_poll,
+    size = is_poll and size or 1,
+    target = nil, -- whose ports are being handed out
+    target_index = 0,
+    deadline = nil, -- of that target
+    next_port = math.huge, -- its next port, an index
+    again = {}, -- chunks whose worker died, a queue
+    pending = {}, -- chunks handed out, by the index of the map
+    count = 0,
+  }, Sweep)
+end
+
+-- Goes on to the next target; returns false if there is none.
+function Sweep:advance()
+  local plan = self.plan
+  local index = self.target_index + 1
+  local target
+  if plan.targets then
+    target = plan.targets[index]
+  else
+    target = plan.next_target()
+  end
+  if not target then
+    return false
+  end
+  self.target, self.target_index, self.next_port = target, index, 1
+  self.deadline = plan.host_timeout and probe.now() + plan.host_timeout
+  return true
+end
+
+-- The next run of ports that are not known yet: its first index and how many, at most
+-- `room`; nil at the end of the target.
+function Sweep:run_of_ports(room)
+  local plan, first = self.plan, self.next_port
+  local is_known, index = plan.is_known, self.target_index
+  local count = #plan.ports
+  while is_known and first <= count and is_known(index, first) do
+    first = first + 1
+  end
+  local after = math.min(first + room, count + 1)
+  if is_known then
+    local stop = after
+    after = first
+    while after < stop and not is_known(index, after) do
+      after = after + 1
     end
-    local last = math.min(first + size - 1, #plan.ports)
-    local ports = table.move(plan.ports, first, last, 1, {})
-    local chunk_target, chunk_first = target_index, first
-    first = last + 1
-    if first > #plan.ports then
-      target_index, first = target_index + 1, 1
-    end
-    return chunk_target, chunk_first, ports
+  end
+  self.next_port = after
+  if after > first then
+    return first, after - first
   end
 end
 
--- Returns the task, its source of arguments, its map options, and the chunks handed out
--- by their index.
-local function prepare(plan)
-  local is_poll = plan.engine == "poll"
-  local is_auto = plan.chunk == "auto"
-  local size = is_poll and (is_auto and auto_chunk(plan) or plan.chunk) or 1
+function Sweep:new_segment(first, count)
+  return {
+    index = self.target_index,
+    first = first,
+    count = count,
+    target = self.target,
+    ports = table.move(self.plan.ports, first, first + count - 1, 1, {}),
+    deadline = self.deadline,
+  }
+end
+
+-- The next chunk, an array of segments; nil if all ports are handed out.
+function Sweep:new_chunk()
+  local chunk, room = { attempts = 0 }, self.size
+  while room > 0 do
+    local first, count = self:run_of_ports(room)
+    if first then
+      chunk[#chunk + 1] = self:new_segment(first, count)
+      room = room - count
+    elseif self.next_port > #self.plan.ports and not self:advance() then
+      break
+    end
+  end
+  return #chunk > 0 and chunk or nil
+end
+
+local function limits_of(plan)
   local limits = {
     timeout = plan.timeout,
     retries = plan.retries,
     concurrency = math.max(1, plan.concurrency // plan.workers),
+    min_concurrency = math.ceil(MIN_CONCURRENCY / plan.workers),
+    rate = plan.rate and plan.rate / plan.workers,
+    banner = plan.banner,
   }
-  local next_chunk = chunks(plan, size)
-  local pending, count = {}, 0
-  local function source()
-    local target_index, first, ports = next_chunk()
-    if not target_index then
-      return nil
-    end
-    count = count + 1
-    pending[count] = { target_index, first, #ports }
-    return plan.targets[target_index], is_poll and ports or ports[1], limits
+  return limits
+end
+
+-- What travels to a worker of a chunk.
+local function payload_of(chunk)
+  local list = {}
+  for i, segment in ipairs(chunk) do
+    list[i] = { target = segment.target, ports = segment.ports, deadline = segment.deadline }
   end
+  return list
+end
+
+-- The arguments of the next task; nil in the end.
+function Sweep:next_task()
+  local chunk = table.remove(self.again, 1) or self:new_chunk()
+  if not chunk then
+    return nil
+  end
+  self.count = self.count + 1
+  self.pending[self.count] = chunk
+  chunk.attempts = chunk.attempts + 1
+  local limits = limits_of(self.plan)
+  if self.is_poll then
+    return payload_of(chunk), limits
+  end
+  local segment = chunk[1]
+  return segment.target, segment.ports[1], limits, segment.deadline
+end
+
+-- Hands out the outcomes of a chunk, segment by segment.
+local function deliver(chunk, outcomes, banners, on_outcomes)
+  local before = 0
+  for _, segment in ipairs(chunk) do
+    local part, texts = table.move(outcomes, before + 1, before + segment.count, 1, {}), nil
+    for i = 1, segment.count do
+      local text = banners and banners[before + i]
+      if text then
+        texts = texts or {}
+        texts[i] = text
+      end
+    end
+    on_outcomes(segment.index, segment.first, part, texts)
+    before = before + segment.count
+  end
+end
+
+-- Takes a chunk that could not be scanned: it is handed out again if its worker died.
+function Sweep:fail(chunk, err, on_failure)
+  interrupt.rethrow(err)
+  if ccpool.is_error(err, "WorkerCrashedError") and chunk.attempts < MAX_ATTEMPTS then
+    self.again[#self.again + 1] = chunk
+    if self.plan.on_crash then
+      self.plan.on_crash(err)
+    end
+    return
+  end
+  for _, segment in ipairs(chunk) do
+    on_failure(segment.index, segment.first, segment.count, err)
+  end
+end
+
+-- Hands out all there is to hand out, until the last result has come.
+function Sweep:pass(executor, on_outcomes, on_failure)
+  local plan = self.plan
+  self.pending, self.count = {}, 0
   local options = {
-    chunksize = is_poll and 1 or plan.chunk,
+    chunksize = self.is_poll and 1 or plan.chunk,
     ordered = false,
     on_error = "return",
+    -- The time of a host runs from the moment when its first chunk is handed out, so no
+    -- chunk may then wait for a worker.
+    buffersize = plan.host_timeout and plan.workers or nil,
   }
-  return is_poll and engine.scan or probe.check, source, options, pending
+  local task = self.is_poll and engine.scan or probe.check
+  local function source()
+    return self:next_task()
+  end
+  for i, ok, value, more in executor:map(task, source, options) do
+    local chunk = self.pending[i]
+    self.pending[i] = nil
+    if not ok then
+      self:fail(chunk, value, on_failure)
+    elseif self.is_poll then
+      deliver(chunk, value, more, on_outcomes)
+    else
+      deliver(chunk, { value }, { more }, on_outcomes)
+    end
+  end
 end
 
 --- Scans every port of every target.
 -- @tparam table executor
--- @tparam table plan `targets`, `ports`, `engine` (`poll` or `connect`), `workers`,
--- `chunk` (a number or `auto`), `timeout` in seconds, `retries`, `concurrency`
--- @tparam function on_outcomes called as `on_outcomes(target_index, first, outcomes)` for
--- each chunk in the order of completion; `outcomes` belong to the ports from index
--- `first` on
+-- @tparam table plan `targets` (an array) or `next_target` (a function that gives one by
+--   one), `ports` (in the order of the scan), `engine` (`poll` or `connect`), `workers`,
+--   `chunk` (a number or `auto`), `timeout` in seconds, `retries`, `concurrency`; if wanted
+--   `rate` (connects a second), `banner` (bytes), `host_timeout` in seconds, `total` (how
+--   many ports in all, if known), `is_known(target_index, port_index)` (ports to leave
+--   out), `on_crash(err)` (called when a chunk is handed out again)
+-- @tparam function on_outcomes called as `on_outcomes(target_index, first, outcomes,
+--   banners)` for each segment in the order of completion; `outcomes` belong to the ports
+--   from index `first` on, `banners` (nil if there are none) have the same index
 -- @tparam function on_failure called as `on_failure(target_index, first, count, err)`
--- for a chunk that could not be scanned
+--   for a segment that could not be scanned
 local function run(executor, plan, on_outcomes, on_failure)
-  local task, source, options, pending = prepare(plan)
-  for i, ok, value in executor:map(task, source, options) do
-    local target_index, first, count = table.unpack(pending[i])
-    pending[i] = nil
-    if ok then
-      on_outcomes(target_index, first, type(value) == "table" and value or { value })
-    else
-      interrupt.rethrow(value)
-      on_failure(target_index, first, count, value)
-    end
-  end
+  local sweep = new_sweep(plan)
+  repeat
+    sweep:pass(executor, on_outcomes, on_failure)
+  until #sweep.again == 0
 end
 
 return { run = run }
