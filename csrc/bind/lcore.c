@@ -12,6 +12,7 @@
 #include "bind/lerror.h"
 #include "bind/lexecutor.h"
 #include "bind/lfuture.h"
+#include "bind/lmath.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
@@ -160,6 +161,7 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_submit_function(L, class_, in_flight);
   ccp_executor_functions(L);
   ccp_map_functions(L);
+  ccp_math_functions(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;
