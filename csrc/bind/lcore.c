@@ -13,6 +13,7 @@
 #include "bind/lexecutor.h"
 #include "bind/lfuture.h"
 #include "codec/codec.h"
+#include "bind/lmath.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
@@ -190,6 +191,7 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_rules_functions(L);
   ccp_crew_functions(L);
   ccp_stats_function(L);
+  ccp_math_functions(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;
