@@ -31,19 +31,20 @@ static ccp_client *clients;
 
 static void shutdown_all(ccp_client *c) {
   for (ccp_handle *h = c->handles; h; h = h->next)
-    ccp_pool_shutdown(h->pool, 0);
+    if (!h->party)
+      ccp_pool_shutdown(h->pool, 0);
 }
 
 static int all_closed(const ccp_client *c) {
   for (const ccp_handle *h = c->handles; h; h = h->next)
-    if (ccp_pool_life_now(h->pool) != CCP_P_CLOSED)
+    if (!h->party && ccp_pool_life_now(h->pool) != CCP_P_CLOSED)
       return 0;
   return 1;
 }
 
 static int stirs(const ccp_client *c) {
   for (const ccp_handle *h = c->handles; h; h = h->next)
-    if (ccp_pool_stirs(h->pool))
+    if (ccp_pool_stirs(h->pool, h->party))
       return 1;
   return 0;
 }
@@ -55,8 +56,10 @@ static void wait_closed(ccp_client *c) {
   while (!all_closed(c)) {
     uint32_t word = atomic_load(&c->bell->word);
     for (ccp_handle *h = c->handles; h; h = h->next) {
+      if (h->party)
+        continue; /* its tasks end with its party */
       ccp_pool_drain(h->pool);
-      for (ccp_task *t = ccp_pool_take(h->pool); t; t = next) {
+      for (ccp_task *t = ccp_pool_take(h->pool, NULL); t; t = next) {
         next = t->taken;
         if (t->is_chunk)
           ccp_map_deliver(ccp_chunk_of(t));
@@ -108,7 +111,21 @@ static void delist(ccp_client *c) {
 }
 
 /* Objects that are finalized after their client find that the pool is gone. */
+static void leave_pool(ccp_client *c, ccp_handle *h) {
+  ccp_pool_part(h->pool, h->party);
+  ccp_pool_unref(h->pool);
+  h->party = NULL;
+  h->pool = NULL;
+  c->guests--;
+}
+
 static void free_handle(ccp_client *c, ccp_handle *h) {
+  if (h->party) {
+    leave_pool(c, h);
+    if (h->objects == 0)
+      free(h);
+    return;
+  }
   c->leaked = c->leaked || ccp_pool_leaked(h->pool);
   ccp_pool_free(h->pool);
   h->pool = NULL;
@@ -121,11 +138,13 @@ void ccp_handle_leave(ccp_handle *h) {
     free(h);
 }
 
-static void free_handles(ccp_client *c) {
+/* What a descendant has of them are copies. */
+static void free_handles(ccp_client *c, int ours) {
   while (c->handles) {
     ccp_handle *h = c->handles;
     c->handles = h->next;
-    free_handle(c, h);
+    if (ours || !h->party)
+      free_handle(c, h);
   }
 }
 
@@ -137,7 +156,7 @@ static int client__gc(lua_State *L) {
   if (ours && c->bell)
     wait_closed(c);
   delist(c);
-  free_handles(c);
+  free_handles(c, ours);
   if (ours && !c->leaked)
     ccp_arena_free(c->bell);
   c->bell = NULL;
@@ -242,7 +261,34 @@ ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool) {
   return h;
 }
 
+ccp_handle *ccp_client_join(ccp_client *c, ccp_pool *pool) {
+  ccp_handle *h;
+  for (h = c->handles; h; h = h->next)
+    if (h->pool == pool) {
+      ccp_pool_unref(pool);
+      return h;
+    }
+  h = ccp_client_add(c, pool);
+  if (!h)
+    return NULL;
+  h->party = ccp_pool_join(pool, c->bell);
+  if (h->party) {
+    c->guests++;
+    return h;
+  }
+  c->handles = h->next;
+  free(h);
+  return NULL;
+}
+
 /* ------------------------------------------------------------ delivering */
+
+void ccp_client_give(ccp_client *c, ccp_task *t) {
+  if (t->id)
+    ccp_store_give(&c->store, t);
+  else
+    ccp_guest_free(t);
+}
 
 /* Delivering may collect garbage, and a finalizer may come here again: a task
 ** leaves the list before it is delivered. */
@@ -261,7 +307,7 @@ static void deliver(lua_State *L, ccp_client *c) {
       ccp_map_deliver(ccp_chunk_of(t));
     else {
       ccp_future_deliver(L, c, t, in_flight);
-      ccp_store_give(&c->store, t);
+      ccp_client_give(c, t);
     }
   }
   lua_settop(L, in_flight - 1);
@@ -269,13 +315,13 @@ static void deliver(lua_State *L, ccp_client *c) {
 
 void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h) {
   deliver(L, c);
-  c->arrived = ccp_pool_take(h->pool);
+  c->arrived = ccp_pool_take(h->pool, h->party);
   deliver(L, c);
 }
 
 void ccp_client_collect(lua_State *L, ccp_client *c) {
   for (ccp_handle *h = c->handles; h; h = h->next) {
-    if (!ccp_pool_stirs(h->pool))
+    if (!ccp_pool_stirs(h->pool, h->party))
       continue;
     ccp_pool_drain(h->pool);
     ccp_client_take(L, c, h);
@@ -289,8 +335,9 @@ void ccp_client_sweep(lua_State *L, ccp_client *c) {
   ccp_client_collect(L, c);
   for (ccp_handle **at = &c->handles; *at;) {
     ccp_handle *h = *at;
-    if (h->objects == 0 && ccp_pool_life_now(h->pool) == CCP_P_CLOSED &&
-        !ccp_pool_stirs(h->pool)) {
+    if (h->objects == 0 && !ccp_pool_stirs(h->pool, h->party) &&
+        (h->party ? !ccp_party_busy(h->pool, h->party)
+                  : ccp_pool_life_now(h->pool) == CCP_P_CLOSED)) {
       *at = h->next;
       free_handle(c, h);
     } else
@@ -337,7 +384,7 @@ static int search(ccp_client *c, ccp_pool *focus) {
 
 /* Either the worker that publishes sees the state ASLEEP, or its reply is seen
 ** here after the state was set (both seq_cst). */
-static int sleep_on_bell(ccp_client *c, int64_t deadline_ns) {
+static int sleep_here(ccp_client *c, int64_t deadline_ns) {
   uint32_t word = atomic_load_explicit(&c->bell->word, memory_order_seq_cst);
   int64_t slice = ccp_clock_now_ns() + SLICE_NS;
   int rc = CCP_OK;
@@ -345,6 +392,25 @@ static int sleep_on_bell(ccp_client *c, int64_t deadline_ns) {
   if (!stirs(c))
     rc = ccp_futex_wait(&c->bell->word, word,
                         deadline_ns < slice ? deadline_ns : slice);
+  return rc;
+}
+
+/* The pool whose worker this thread is, if the worker waits for tasks of a pool
+** that is not its own: it may be the only one who could run them. */
+static ccp_pool *pool_left_alone(const ccp_client *c) {
+  const ccp_self *self = c->guests > 0 ? ccp_self_get() : NULL;
+  return self && !self->plan->is_process ? self->plan->pool : NULL;
+}
+
+/* While it sleeps, another worker may stand in for this one. */
+static int sleep_on_bell(ccp_client *c, int64_t deadline_ns) {
+  ccp_pool *alone = pool_left_alone(c);
+  int rc;
+  if (alone)
+    ccp_pool_blocked(alone, 1);
+  rc = sleep_here(c, deadline_ns);
+  if (alone)
+    ccp_pool_blocked(alone, -1);
   return rc;
 }
 
@@ -381,6 +447,8 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
       continue;
     }
     searched = 0;
+    if (c->guests > 0 && ccp_client_help(L, c, NULL, NULL))
+      continue;
     if (sleep_on_bell(c, deadline_ns) != CCP_OK) {
       leave(L, c); /* the hook may raise */
       run_hooks(L);

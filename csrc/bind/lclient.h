@@ -19,7 +19,9 @@
 ** of a dropped executor still run. */
 typedef struct ccp_handle {
   struct ccp_handle *next;
-  ccp_pool *pool;   /* owned; NULL once its client is finalized */
+  ccp_pool *pool;   /* owned, or with a party referred to; NULL once its client
+                       is finalized */
+  ccp_party *party; /* owned; NULL: the pool is this client's own */
   uint32_t objects; /* executors and maps that point here */
 } ccp_handle;
 
@@ -39,7 +41,9 @@ typedef struct ccp_client {
   lua_Integer callback_first, callback_n;
   struct ccp_client *next; /* list of all clients of the process */
   int listed;
-  int leaked; /* a thread that was left behind may still ring the bell */
+  uint32_t guests;  /* handles with a party */
+  uint32_t helping; /* tasks that run inside of a wait */
+  int leaked;       /* a thread that was left behind may still ring the bell */
 } ccp_client;
 
 /* Makes the table of futures in flight; pushes it. Once per state. */
@@ -54,6 +58,15 @@ ccp_client *ccp_client_peek(lua_State *L);
 ** caller's). */
 ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool);
 
+/* The handle of a pool that another state of this process owns: takes the
+** reference over. NULL: no memory (it is still the caller's). */
+ccp_handle *ccp_client_join(ccp_client *c, ccp_pool *pool);
+
+/* Runs t, or with NULL the newest of this state's tasks that have not started
+*in
+** pools of others, in this state. False: there is none. */
+int ccp_client_help(lua_State *L, ccp_client *c, ccp_handle *h, ccp_task *t);
+
 /* An object that points to the handle goes away. */
 void ccp_handle_leave(ccp_handle *h);
 
@@ -64,6 +77,14 @@ void ccp_client_collect(lua_State *L, ccp_client *c);
 void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h);
 
 typedef int (*ccp_condition)(lua_State *L, void *ud);
+/* The key of a task in the table of futures in flight. */
+static inline lua_Integer ccp_task_key(const ccp_task *t) {
+  return t->id ? (lua_Integer)t->id : (lua_Integer)(intptr_t)t;
+}
+/* A task that was delivered, or never submitted, goes back to where it is from.
+ */
+void ccp_client_give(ccp_client *c, ccp_task *t);
+
 /* Waits until done(L, ud), delivering and running callbacks meanwhile. CCP_OK
 ** or CCP_E_TIMEOUT. Raises what a signal's hook raises. 'focus': the pool that
 ** is waited for, or NULL. */

@@ -82,7 +82,7 @@ static int executor__gc(lua_State *L) {
   ex->shut = 1;
   if (!h)
     return 0;
-  if (h->pool && ccp_pool_is_ours(h->pool))
+  if (h->pool && !h->party && ccp_pool_is_ours(h->pool))
     ccp_pool_shutdown(h->pool, 0); /* what is pending still runs */
   ccp_handle_leave(h);
   return 0;
@@ -94,14 +94,7 @@ static ccp_executor *new_executor(lua_State *L) {
   memset(ex, 0, sizeof *ex);
   ex->magic = MAGIC;
   ex->client = c;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, executor__gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
-  }
+  (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
   lua_setmetatable(L, -2);
   return ex;
 }
@@ -262,11 +255,55 @@ static int core_new(lua_State *L) {
   return rc == CCP_OK ? 1 : ccp_error_raise(L, rc, "start executor");
 }
 
+/* ------------------------------------------------------------ travelling */
+
+/* save(executor) -> uid of the pool: who receives it looks for that pool. */
+static int executor_save(lua_State *L) {
+  const ccp_executor *ex = lua_touserdata(L, 1);
+  if (!ex->handle)
+    return luaL_error(L, "a serial executor stays where it is");
+  if (!ex->handle->pool || !ccp_pool_is_ours(ex->handle->pool))
+    return luaL_error(L, "this executor belongs to the process that made it");
+  lua_pushinteger(L, (lua_Integer)ccp_pool_uid(ex->handle->pool));
+  lua_pushinteger(L, ccp_process_epoch());
+  return 2;
+}
+
+/* load(uid, epoch) -> another state's executor for the same pool. */
+static int executor_load(lua_State *L) {
+  uint64_t uid = (uint64_t)luaL_checkinteger(L, 1);
+  int ours = luaL_checkinteger(L, 2) == (lua_Integer)ccp_process_epoch();
+  ccp_executor *ex = new_executor(L);
+  ccp_pool *pool = ours ? ccp_pool_find(uid) : NULL;
+  if (!ours)
+    return luaL_error(L, "an executor travels to threads of its own process "
+                         "only");
+  if (!pool)
+    return ccp_error_raise(L, CCP_E_CLOSED, NULL);
+  ex->handle = ccp_client_join(ex->client, pool);
+  if (!ex->handle) {
+    ccp_pool_unref(pool);
+    return ccp_error_raise(L, CCP_E_NOMEM, NULL);
+  }
+  ex->handle->objects++;
+  ex->max_workers = ccp_pool_size(pool);
+  ex->queue_limited = ccp_pool_places(pool) != UINT64_MAX;
+  return 1;
+}
+
+/* What only the state that made the executor may ask for. */
+static ccp_executor *check_owner(lua_State *L, const char *what) {
+  ccp_executor *ex = ccp_executor_check(L, 1);
+  if (ex->handle && ex->handle->party)
+    luaL_error(L, "%s: this executor belongs to another thread", what);
+  return ex;
+}
+
 /* ------------------------------------------------------------ ending */
 
 /* shutdown(executor, cancel): no more submits. */
 static int core_shutdown(lua_State *L) {
-  ccp_executor *ex = ccp_executor_check(L, 1);
+  ccp_executor *ex = check_owner(L, "shutdown");
   ex->shut = 1;
   if (ex->handle) {
     ccp_pool_shutdown(ex->handle->pool, lua_toboolean(L, 2));
@@ -277,7 +314,7 @@ static int core_shutdown(lua_State *L) {
 
 /* kill(executor, signal) */
 static int core_kill(lua_State *L) {
-  ccp_executor *ex = ccp_executor_check(L, 1);
+  ccp_executor *ex = check_owner(L, "kill");
   int sig = (int)luaL_checkinteger(L, 2);
   ex->shut = 1;
   if (ex->handle) {
@@ -295,7 +332,7 @@ static int is_closed(lua_State *L, void *ud) {
 
 /* wait_closed(executor, timeout) -> true, or false when the time is up. */
 static int core_wait_closed(lua_State *L) {
-  ccp_executor *ex = ccp_executor_check(L, 1);
+  ccp_executor *ex = check_owner(L, "shutdown");
   int64_t deadline = ccp_check_timeout(L, 2);
   int rc = CCP_OK;
   if (ex->handle)
@@ -314,7 +351,7 @@ static int is_warm(lua_State *L, void *ud) {
 
 /* warmup(executor): starts all workers and waits until they are ready. */
 static int core_warmup(lua_State *L) {
-  ccp_executor *ex = ccp_executor_check(L, 1);
+  ccp_executor *ex = check_owner(L, "warmup");
   int rc;
   if (!ex->handle)
     return ex->shut ? ccp_error_raise(L, CCP_E_CLOSED, NULL) : 0;
@@ -338,6 +375,22 @@ void ccp_executor_wait_for_room(lua_State *L, ccp_executor *ex) {
                           ex);
 }
 
+/* The class is registered as a type that travels. Once per state. */
+static void make_class(lua_State *L) {
+  lua_createtable(L, 0, 2);
+  lua_pushcfunction(L, executor__gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushliteral(L, "ccpool executor");
+  lua_setfield(L, -2, "__name");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
+  lua_pushcfunction(L, ccp_codec_register);
+  lua_pushliteral(L, "ccpool.executor");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
+  lua_pushcfunction(L, executor_save);
+  lua_pushcfunction(L, executor_load);
+  lua_call(L, 4, 0);
+}
+
 void ccp_executor_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"new", core_new},
                                        {"shutdown", core_shutdown},
@@ -347,4 +400,5 @@ void ccp_executor_functions(lua_State *L) {
                                        {"sendable", core_sendable},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  make_class(L);
 }

@@ -43,8 +43,9 @@ int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code);
 ** for an executor. */
 const ccp_rules *ccp_rules_check(lua_State *L, int arg);
 
-/* A copy for one task, its deadline counted from now. NULL: no memory. */
-ccp_rules *ccp_rules_for(const ccp_rules *view);
+/* Gives a task the rules of a view, its deadline counted from now. CCP_OK or
+** CCP_E_NOMEM. */
+int ccp_rules_apply(ccp_task *t, const ccp_rules *view);
 
 /* Waits until another task may be queued. Raises what a hook raises. */
 void ccp_executor_wait_for_room(lua_State *L, ccp_executor *ex);

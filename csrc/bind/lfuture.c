@@ -20,6 +20,7 @@
 #include "os/codes.h"
 #include "os/process.h"
 #include "task/rules.h"
+#include "worker/vm.h"
 
 ccp_future *ccp_future_check(lua_State *L, int arg) {
   ccp_future *f = lua_touserdata(L, arg);
@@ -148,10 +149,35 @@ static int is_done(lua_State *L, void *ud) {
   return ((ccp_future *)ud)->state != PENDING;
 }
 
+/* Before it waits for a task of a pool that another state owns: who could run
+*it
+** may be this very thread, or wait for it. */
+static void help_or_refuse(lua_State *L, ccp_client *c, ccp_future *f) {
+  ccp_handle *h = f->at.pending.handle;
+  const ccp_self *self = ccp_self_get();
+  if (ccp_client_help(L, c, h, f->at.pending.task) || f->state != PENDING ||
+      !self || self->plan->is_process || self->plan->pool != h->pool)
+    return;
+  if (ccp_pool_is_deadlock(h->pool, self->index, f->at.pending.task)) {
+    lua_pushnil(L);
+    ccp_error_make(L, "DeadlockError", "the tasks wait for each other");
+    lua_error(L);
+  }
+}
+
+static void wait_no_more(const ccp_handle *h) {
+  const ccp_self *self = ccp_self_get();
+  if (h->party && self && !self->plan->is_process &&
+      self->plan->pool == h->pool)
+    (void)ccp_pool_is_deadlock(h->pool, self->index, NULL);
+}
+
 /* Waits as argument 2 says; raises TimeoutError. */
 static void await(lua_State *L, ccp_future *f) {
   int64_t deadline;
   ccp_client *c;
+  ccp_handle *h;
+  int rc;
   if (f->state != PENDING) {
     if (lua_gettop(L) > 1)
       (void)ccp_check_timeout(L, 2);
@@ -160,9 +186,15 @@ static void await(lua_State *L, ccp_future *f) {
   deadline = ccp_check_timeout(L, 2);
   ccp_future_check_ours(L, f);
   c = ccp_client_get(L);
+  h = f->at.pending.handle;
   lua_settop(L, 2);
-  if (ccp_client_wait(L, c, f->at.pending.handle->pool, deadline, is_done, f) !=
-      CCP_OK)
+  if (h->party)
+    help_or_refuse(L, c, f);
+  rc = f->state != PENDING
+           ? CCP_OK
+           : ccp_client_wait(L, c, h->pool, deadline, is_done, f);
+  wait_no_more(h);
+  if (rc != CCP_OK)
     (void)ccp_error_raise(L, CCP_E_TIMEOUT, "the future is not done yet");
 }
 

@@ -193,7 +193,7 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
     parcel p = {c, f, &t->body, t->rules};
     lua_pushcfunction(L, store);
     lua_pushlightuserdata(L, &p);
-    lua_rawgeti(L, in_flight, t->id);
+    lua_rawgeti(L, in_flight, ccp_task_key(t));
     if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
       f->form = INLINE; /* no memory for the outcome: that is the outcome */
       f->status = CCP_R_MEMORY;
@@ -202,7 +202,7 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
     }
   }
   lua_pushnil(L);
-  lua_rawseti(L, in_flight, t->id);
+  lua_rawseti(L, in_flight, ccp_task_key(t));
 }
 
 void ccp_future_settle(lua_State *L, int index, uint8_t status,

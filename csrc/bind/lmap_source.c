@@ -153,9 +153,10 @@ static void submit(lua_State *L, ccp_map *m) {
   int rc;
   m->body.len = m->body_good; /* without an item that failed */
   rc = c ? ccp_body_from(&c->task.body, &m->body) : CCP_E_NOMEM;
-  if (rc == CCP_OK && m->handle && m->view &&
-      (c->task.rules = ccp_rules_for(m->view)) == NULL)
-    rc = CCP_E_NOMEM;
+  if (rc == CCP_OK && m->handle && m->handle->party)
+    rc = ccp_guest_mark(&c->task, m->handle->party);
+  if (rc == CCP_OK && m->handle && m->view)
+    rc = ccp_rules_apply(&c->task, m->view);
   if (rc == CCP_OK && m->handle)
     rc = ccp_pool_submit(m->handle->pool, &c->task);
   if (rc != CCP_OK) {

@@ -72,11 +72,19 @@ const ccp_rules *ccp_rules_check(lua_State *L, int arg) {
   return r;
 }
 
-ccp_rules *ccp_rules_for(const ccp_rules *view) {
+int ccp_rules_apply(ccp_task *t, const ccp_rules *view) {
   ccp_rules *r = ccp_rules_copy(view);
-  if (r && r->deadline_ns != CCP_NEVER)
+  if (!r)
+    return CCP_E_NOMEM;
+  if (r->deadline_ns != CCP_NEVER)
     r->deadline_ns += ccp_clock_now_ns();
-  return r;
+  if (t->rules) { /* whose the task is stays as it was */
+    r->party = t->rules->party;
+    r->is_guest = t->rules->is_guest;
+    ccp_rules_free(t->rules);
+  }
+  t->rules = r;
+  return CCP_OK;
 }
 
 void ccp_rules_functions(lua_State *L) {

@@ -149,6 +149,31 @@ void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
   lua_pop(L, 1);
 }
 
+/* Stack: pool, task. */
+static int run_claimed(lua_State *L) {
+  ccp_pool *pool = lua_touserdata(L, 1);
+  ccp_task *t = lua_touserdata(L, 2);
+  inline_run *r = push_run(L);
+  ccp_item item = {NULL, 0, ccp_bytes_at(&t->body) + 1, t->body.len - 1, 1};
+  r->caller.funcs = ccp_pool_funcs(pool);
+  r->until_ns = CCP_NEVER;
+  run_item(L, r, &item);
+  ccp_pool_end_claimed(pool, t, (uint8_t)r->status, r->caller.out.data,
+                       r->caller.out.len);
+  ccp_buf_fini(&r->caller.out);
+  return 0;
+}
+
+void ccp_serial_run(lua_State *L, ccp_pool *pool, ccp_task *t) {
+  int top = lua_gettop(L);
+  lua_pushcfunction(L, run_claimed);
+  lua_pushlightuserdata(L, pool);
+  lua_pushlightuserdata(L, t);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) /* there was no memory to begin it */
+    ccp_pool_end_claimed(pool, t, CCP_R_MEMORY, NULL, 0);
+  lua_settop(L, top);
+}
+
 static const unsigned char *part(const unsigned char *p, size_t *len) {
   uint32_t n;
   memcpy(&n, p, sizeof n);

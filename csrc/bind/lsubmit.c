@@ -16,8 +16,15 @@
 #define FUTURE_CLASS lua_upvalueindex(1)
 #define IN_FLIGHT lua_upvalueindex(2)
 
-/* The task stays the client's spare until nothing can raise any more. */
-static ccp_task *spare_task(lua_State *L, ccp_client *c) {
+/* The task stays the client's spare until nothing can raise any more. One for a
+** pool of another state is not of the client's store: it may outlive it. */
+static ccp_task *spare_task(lua_State *L, ccp_client *c, const ccp_handle *h) {
+  if (h->party) {
+    ccp_task *t = ccp_guest_new(h->party);
+    if (!t)
+      (void)ccp_error_raise(L, CCP_E_NOMEM, NULL);
+    return t;
+  }
   if (!c->spare)
     c->spare = ccp_store_take(&c->store);
   if (!c->spare)
@@ -29,27 +36,27 @@ static ccp_task *spare_task(lua_State *L, ccp_client *c) {
 static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
                           size_t len, const ccp_rules *view) {
   ccp_client *c = ex->client;
-  ccp_task *t = spare_task(L, c);
+  ccp_task *t = spare_task(L, c, ex->handle);
   int rc;
   t->owner = ccp_future_new(L, FUTURE_CLASS, ex->handle, t);
   lua_pushvalue(L, -1);
-  lua_rawseti(L, IN_FLIGHT, t->id); /* the last that may raise */
-  if (view && (t->rules = ccp_rules_for(view)) == NULL)
-    rc = CCP_E_NOMEM;
-  else
+  lua_rawseti(L, IN_FLIGHT, ccp_task_key(t)); /* the last that may raise */
+  rc = view ? ccp_rules_apply(t, view) : CCP_OK;
+  if (rc == CCP_OK)
     rc = quick ? ccp_bytes_set(&t->body, quick, len)
                : ccp_body_from(&t->body, &c->out);
   if (rc == CCP_OK)
     rc = ccp_pool_submit(ex->handle->pool, t);
   if (rc != CCP_OK) {
     lua_pushnil(L);
-    lua_rawseti(L, IN_FLIGHT, t->id);
-    ccp_bytes_free(&t->body);
-    ccp_rules_free(t->rules);
-    t->rules = NULL;
+    lua_rawseti(L, IN_FLIGHT, ccp_task_key(t));
+    if (t == c->spare)
+      c->spare = NULL;
+    ccp_client_give(c, t);
     return ccp_executor_raise(L, ex, rc);
   }
-  c->spare = NULL;
+  if (t == c->spare)
+    c->spare = NULL;
   c->in_flight_n++;
   ccp_client_take(L, c, ex->handle);
   return 1;

@@ -13,9 +13,10 @@
 #include <stdint.h>
 
 enum ccp_lock_rank {
-  CCP_RANK_CLIENTS = 1, /* the list of the program's clients */
+  CCP_RANK_CLIENTS = 1, /* the lists of the program's clients and pools */
   CCP_RANK_POOL = 2,    /* one pool */
-  CCP_RANK_PROCESS = 3  /* the descriptors only this process holds; forking */
+  CCP_RANK_SHELF = 3,   /* the functions of one pool */
+  CCP_RANK_PROCESS = 4  /* the descriptors only this process holds; forking */
 };
 
 typedef struct ccp_lock {

@@ -26,17 +26,20 @@ enum {
 /* A chunk may be listed many times, but only once at a time. The owner is rung
 ** by who changes the list while the owner may be asleep: see ccp_pool_drain. */
 void ccp_pool_list_locked(ccp_pool *p, ccp_task *t) {
-  if (t->listed)
+  ccp_party *party = ccp_pool_party_of_locked(p, t);
+  if (t->listed || !party)
     return;
   t->listed = 1;
   t->completed = NULL; /* 'taken' stays: the owner may still walk that list */
-  if (p->completed.tail)
-    p->completed.tail->completed = t;
+  if (party->tail)
+    party->tail->completed = t;
   else
-    p->completed.head = t;
-  p->completed.tail = t;
-  if (p->completed.head == t)
-    atomic_store_explicit(&p->stirred, 1, memory_order_seq_cst);
+    party->head = t;
+  party->tail = t;
+  if (party->head == t)
+    atomic_store_explicit(&party->stirred, 1, memory_order_seq_cst);
+  if (party != &p->home)
+    ccp_bell_ring(party->bell);
 }
 
 void ccp_pool_count_locked(ccp_pool *p, uint8_t status, uint32_t items) {
@@ -52,13 +55,18 @@ void ccp_pool_count_locked(ccp_pool *p, uint8_t status, uint32_t items) {
 void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
   t->state = CCP_T_FINISHED;
   t->slot = -1;
-  if (t->rules)
+  if (t->rules) {
     ccp_deadlines_remove(&p->deadlines, t->rules);
+    ccp_party_remove_locked(p, t);
+  }
   if (--p->unfinished == 0)
     p->mixed = 0;
   if (t->fd >= 0)
     ccp_fd_ring(t->fd);
-  ccp_pool_list_locked(p, t);
+  if (ccp_pool_party_of_locked(p, t))
+    ccp_pool_list_locked(p, t);
+  else
+    ccp_guest_free(t); /* who submitted it has left */
 }
 
 void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,
@@ -100,7 +108,7 @@ static void set_backlog(ccp_pool *p) {
 }
 
 static int wants_staff(const ccp_pool *p) {
-  return p->live < p->max_workers &&
+  return p->live < ccp_pool_most_locked(p) &&
          (p->unfinished_items > p->live || p->live < p->limits.min_workers);
 }
 
@@ -180,6 +188,8 @@ static int admit(ccp_pool *p, ccp_task *t) {
   }
   if (r->priority != 0)
     p->mixed = 1;
+  if (r->party)
+    ccp_party_add_locked(p, t);
   return CCP_OK;
 }
 

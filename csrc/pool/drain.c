@@ -169,10 +169,11 @@ void ccp_pool_drain(ccp_pool *p) {
     ccp_fd_ring(p->supervisor_fd);
 }
 
-int ccp_pool_stirs(const ccp_pool *p) {
+int ccp_pool_stirs(const ccp_pool *p, const ccp_party *party) {
   const ccp_board *b = p->plan.board;
   uint32_t high = ccp_pool_high(p);
-  if (atomic_load_explicit(&p->stirred, memory_order_seq_cst) ||
+  if (atomic_load_explicit(party ? &party->stirred : &p->home.stirred,
+                           memory_order_seq_cst) ||
       atomic_load_explicit(&b->ask, memory_order_seq_cst))
     return 1;
   for (uint32_t i = 0; i < high; i++)
@@ -181,14 +182,15 @@ int ccp_pool_stirs(const ccp_pool *p) {
   return 0;
 }
 
-ccp_task *ccp_pool_take(ccp_pool *p) {
+ccp_task *ccp_pool_take(ccp_pool *p, ccp_party *party) {
   ccp_task *list;
-  if (!atomic_load_explicit(&p->stirred, memory_order_seq_cst))
+  party = party ? party : &p->home;
+  if (!atomic_load_explicit(&party->stirred, memory_order_seq_cst))
     return NULL;
   ccp_lock_acquire(&p->lock);
-  atomic_store_explicit(&p->stirred, 0, memory_order_seq_cst);
-  list = p->completed.head;
-  memset(&p->completed, 0, sizeof p->completed);
+  atomic_store_explicit(&party->stirred, 0, memory_order_seq_cst);
+  list = party->head;
+  party->head = party->tail = NULL;
   for (ccp_task *t = list; t; t = t->completed) {
     t->final = t->state == CCP_T_FINISHED;
     t->listed = 0; /* a chunk may be listed anew while its owner walks these */

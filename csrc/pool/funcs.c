@@ -1,6 +1,6 @@
 /*
 ** The shelf lies in the arena, so that process workers born before a function
-** was put find it too. One writer, the owner's Lua thread.
+** was put find it too. Writers are the threads that submit.
 */
 #include "pool/funcs.h"
 
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "os/codes.h"
+#include "os/lock.h"
 #include "shared/arena.h"
 
 enum { PLACES = 1024, ID_BITS = 20, BYTES_MOST = 64 << 20 };
@@ -22,6 +23,7 @@ typedef struct place {
 
 struct ccp_shelf {
   uint64_t uid;
+  ccp_lock lock; /* used by threads of the parent only: no child puts */
   uint32_t used;
   size_t bytes;
   place places[PLACES];
@@ -34,6 +36,7 @@ ccp_shelf *ccp_shelf_new(void) {
   if (!s)
     return NULL;
   memset(s, 0, sizeof *s);
+  ccp_lock_init(&s->lock, CCP_RANK_SHELF);
   s->uid = atomic_fetch_add(&last_uid, 1) + 1;
   return s;
 }
@@ -81,8 +84,8 @@ static int keep(ccp_shelf *s, const void *dump, size_t len, uint64_t hash,
   return CCP_OK;
 }
 
-int ccp_shelf_put(void *shelf, const void *dump, size_t len, uint64_t *id) {
-  ccp_shelf *s = shelf;
+static int put_locked(ccp_shelf *s, const void *dump, size_t len,
+                      uint64_t *id) {
   uint64_t hash = hash_of(dump, len);
   uint32_t at = (uint32_t)hash % (2 * PLACES);
   for (; s->by_hash[at]; at = (at + 1) % (2 * PLACES)) {
@@ -94,6 +97,15 @@ int ccp_shelf_put(void *shelf, const void *dump, size_t len, uint64_t *id) {
   }
   *id = s->uid << ID_BITS | s->used;
   return keep(s, dump, len, hash, at);
+}
+
+int ccp_shelf_put(void *shelf, const void *dump, size_t len, uint64_t *id) {
+  ccp_shelf *s = shelf;
+  int rc;
+  ccp_lock_acquire(&s->lock);
+  rc = put_locked(s, dump, len, id);
+  ccp_lock_release(&s->lock);
+  return rc;
 }
 
 int ccp_shelf_get(void *shelf, uint64_t id, const void **dump, size_t *len) {

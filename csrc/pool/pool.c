@@ -76,6 +76,9 @@ static int make_descriptor(ccp_pool *p) {
   if (p->supervisor_fd < 0)
     return CCP_E_SYS;
   p->plan.board->supervisor_fd = p->supervisor_fd;
+  p->home.bell = p->owner;
+  p->plan.pool = p;
+  ccp_pools_add(p); /* nothing of its making fails from here on, but the last */
   return ccp_process_own_fd(p->supervisor_fd);
 }
 
@@ -179,6 +182,7 @@ static void free_memory(ccp_pool *p) {
 /* A descendant has copies of the private memory only: shared memory,
 ** descriptors and workers are not its own. */
 static void forget(ccp_pool *p) {
+  (void)ccp_pools_drop(p);
   ccp_backlog_fini(&p->backlog);
   ccp_deadlines_fini(&p->deadlines);
   free(p->workers);
@@ -201,7 +205,12 @@ void ccp_pool_free(ccp_pool *p) {
   if (p->trace)
     (void)ccp_trace_close(p->trace);
   ccp_process_close_fd(p->leaked ? -1 : p->supervisor_fd);
-  if (!p->leaked)
+  ccp_pool_unref(p);
+}
+
+/* Threads of other pools may still refer to it: it is closed, but there. */
+void ccp_pool_unref(ccp_pool *p) {
+  if (ccp_pools_drop(p) && !p->leaked)
     free_memory(p);
 }
 

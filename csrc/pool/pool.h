@@ -19,6 +19,7 @@ struct ccp_funcs;
 struct lua_State;
 
 typedef struct ccp_pool ccp_pool;
+typedef struct ccp_party ccp_party;
 
 /* What a program may demand of a pool; zero is none of it. */
 typedef struct ccp_limits {
@@ -76,9 +77,46 @@ int ccp_pool_is_ours(const ccp_pool *p);
 ** caller's). */
 int ccp_pool_submit(ccp_pool *p, ccp_task *t);
 
+/* ------------------------------------------------------------ other threads
+**
+** A pool has one owner, but its workers and other threads of the process may
+** submit to it too: each thread as a party of its own, with a bell of its own.
+** NULL for a party below means the owner. */
+
+/* The pool with that uid (of its functions), referred to once more, or NULL.
+ *Any
+ ** thread. */
+ccp_pool *ccp_pool_find(uint64_t uid);
+uint64_t ccp_pool_uid(const ccp_pool *p);
+/* Gives up a reference. */
+void ccp_pool_unref(ccp_pool *p);
+/* Joins and leaves. Leaving cancels what has not started; what runs is nobody's
+** then. The party's tasks must not be looked at any more. NULL: no memory. */
+ccp_party *ccp_pool_join(ccp_pool *p, ccp_bell *bell);
+void ccp_pool_part(ccp_pool *p, ccp_party *party);
+/* A task that belongs to a party, not to a store. NULL: no memory. */
+ccp_task *ccp_guest_new(ccp_party *party);
+void ccp_guest_free(ccp_task *t);
+/* Makes a new task the party's. CCP_OK, CCP_E_NOMEM. */
+int ccp_guest_mark(ccp_task *t, ccp_party *party);
+/* Has the party unfinished tasks? */
+int ccp_party_busy(ccp_pool *p, const ccp_party *party);
+/* Takes a task of the party off the pool, for the caller to run it: t, or with
+** NULL the newest that has not started. NULL: there is none. */
+ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t);
+/* Ends a task that was claimed. */
+void ccp_pool_end_claimed(ccp_pool *p, ccp_task *t, uint8_t status,
+                          const void *bytes, size_t len);
+/* One of the workers goes to wait for tasks (1), or is back (-1): another may
+** take its place. */
+void ccp_pool_blocked(ccp_pool *p, int delta);
+/* Worker `me` waits for t, and whoever runs t waits for ..., for `me`? Then
+** nobody ever will be through. NULL: it waits no more. */
+int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, const ccp_task *t);
+
 /* Anything to drain or to take? Without the lock; right about all that was
 ** published before a seq_cst operation this thread has seen. */
-int ccp_pool_stirs(const ccp_pool *p);
+int ccp_pool_stirs(const ccp_pool *p, const ccp_party *party);
 
 /* The waiting caller becomes one of the searchers, or ceases to be. */
 int ccp_pool_spin_enter(ccp_pool *p);
@@ -89,7 +127,7 @@ void ccp_pool_drain(ccp_pool *p);
 
 /* Takes the list of tasks that were completed, or whose chunk has new
 ** replies, linked by 'taken'; NULL if none. */
-ccp_task *ccp_pool_take(ccp_pool *p);
+ccp_task *ccp_pool_take(ccp_pool *p, ccp_party *party);
 
 /* Cancels a call that has not started: true if it did (it is in the completed
 ** list now, or was cancelled before). The reason is kept. */

@@ -78,7 +78,7 @@ static int start_one(ccp_pool *p, uint32_t i) {
 void ccp_pool_staff_locked(ccp_pool *p, uint64_t wanted) {
   uint64_t most =
       wanted > p->limits.min_workers ? wanted : p->limits.min_workers;
-  most = most < p->max_workers ? most : p->max_workers;
+  most = most < ccp_pool_most_locked(p) ? most : ccp_pool_most_locked(p);
   if (p->kill_signal || p->broken || p->life >= CCP_P_CLOSING)
     return;
   while (p->live < most) {
@@ -313,7 +313,8 @@ void ccp_pool_shrink_locked(ccp_pool *p) {
     staying += p->workers[i].used && !p->workers[i].abandoned &&
                !atomic_load(&b->records[i].quit);
   for (int busy_too = 0; busy_too < 2; busy_too++)
-    for (uint32_t i = ccp_pool_high(p); i-- > 0 && staying > p->max_workers;) {
+    for (uint32_t i = ccp_pool_high(p);
+         i-- > 0 && staying > ccp_pool_most_locked(p);) {
       int idle = (atomic_load(&b->idle[i / 64]) >> i % 64 & 1) != 0;
       if (!p->workers[i].used || atomic_load(&b->records[i].quit) ||
           (!idle && !busy_too))

@@ -18,6 +18,19 @@
 #include "worker/thread.h"
 #include "worker/zygote.h"
 
+/* Who submits to the pool: its owner, or another thread of the process, a
+ *worker
+ ** as a rule. The pool's lock guards it but for `stirred`. */
+struct ccp_party {
+  ccp_bell *bell;        /* borrowed */
+  ccp_task *head, *tail; /* completed, by 'completed'; borrowed */
+  ccp_task *newest;      /* unfinished; parties other than the owner */
+  uint64_t unfinished;
+  /* writer: with the lock; reader: anybody, without (seq_cst: ccp_pool_stirs
+  ** is looked at last before sleeping) */
+  _Atomic uint32_t stirred; /* the completed list is not empty */
+};
+
 typedef struct ccp_worker {
   int used;           /* born or being born, not yet buried */
   int doomed;         /* what it ran was ended: it is to be stopped */
@@ -29,6 +42,7 @@ typedef struct ccp_worker {
   int64_t born_ns;
   ccp_reader reader;         /* its place in the reply ring */
   int32_t pid;               /* once it has replied */
+  const ccp_task *waits_for; /* what its task waits for, if that is known */
   uint32_t news;             /* broadcasts it has replied to */
   uint32_t news_before;      /* broadcasts when it was born */
   const void *last_block;    /* the last block that a reply brought */
@@ -54,11 +68,11 @@ struct ccp_pool {
   ccp_backlog backlog;
   int mixed; /* priorities are in use: the board is kept short */
   ccp_deadlines deadlines;
-  uint32_t timed;   /* posted tasks with a timeout */
-  int64_t alarm_ns; /* the supervisor looks again by then */
-  struct {
-    ccp_task *head, *tail; /* borrowed; by 'completed' */
-  } completed;
+  uint32_t timed;       /* posted tasks with a timeout */
+  int64_t alarm_ns;     /* the supervisor looks again by then */
+  ccp_party home;       /* the owner */
+  uint32_t parties;     /* others */
+  uint32_t blocked;     /* workers that wait for other tasks: not at work */
   uint32_t max_workers; /* at most so many live ones */
   ccp_worker *workers;  /* one per record of the board */
   uint32_t live;        /* workers used and not abandoned */
@@ -84,10 +98,10 @@ struct ccp_pool {
   } bad_news;
   ccp_trace *trace; /* owned; NULL: none is written */
 
-  /* writer: with the lock; reader: anybody, without (seq_cst: ccp_pool_stirs
-  ** is looked at last before sleeping) */
-  _Atomic uint32_t stirred; /* the completed list is not empty */
-  _Atomic uint32_t life;    /* enum ccp_pool_life */
+  /* writer: with the lock; reader: anybody, without */
+  _Atomic uint32_t life; /* enum ccp_pool_life */
+  uint32_t refs;         /* guarded by the lock of the list of pools */
+  ccp_pool *next;        /* the same */
 };
 
 /* ---------------------------------------------- dispatch.c; under the lock */
@@ -164,6 +178,20 @@ void ccp_pool_settle_locked(ccp_pool *p, ccp_task *t,
 void ccp_pool_set_live_locked(ccp_pool *p, uint32_t n);
 /* Ends workers above the number that may be. */
 void ccp_pool_shrink_locked(ccp_pool *p);
+
+/* ---------------------------------------------- party.c; under the lock */
+
+/* Whose list a completed task goes to; NULL: nobody waits for it any more. */
+ccp_party *ccp_pool_party_of_locked(ccp_pool *p, const ccp_task *t);
+/* A party's task begins or ends. */
+void ccp_party_add_locked(ccp_pool *p, ccp_task *t);
+void ccp_party_remove_locked(ccp_pool *p, ccp_task *t);
+/* Workers the pool may have now: those that only wait do not count. */
+uint32_t ccp_pool_most_locked(const ccp_pool *p);
+/* The list of the process's pools. No lock. */
+void ccp_pools_add(ccp_pool *p);
+/* True if that was the last reference. */
+int ccp_pools_drop(ccp_pool *p);
 
 /* ---------------------------------------------- limits.c; under the lock */
 

@@ -113,6 +113,8 @@ static void supervise(void *arg) {
     insist(p, ccp_clock_now_ns());
     give_up(p, ccp_clock_now_ns());
     ccp_pool_expire_locked(p);
+    if (p->parties > 0 && p->blocked == 0 && p->live > p->max_workers)
+      ccp_pool_shrink_locked(p); /* those that stood in for the waiting */
     if (p->trace && ccp_trace_is_due(p->trace))
       ccp_trace_flush(p->trace);
     ccp_pool_fill_locked(p);

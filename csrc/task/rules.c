@@ -14,6 +14,7 @@ ccp_rules *ccp_rules_copy(const ccp_rules *from) {
   r->attempt = NULL;
   r->attempt_n = 0;
   r->heap_at = 0;
+  r->older = r->newer = NULL;
   if (from->name && (r->name = strdup(from->name)) == NULL) {
     free(r);
     return NULL;

@@ -28,6 +28,7 @@ typedef struct ccp_plan {
   int (*open_core)(struct lua_State *L); /* luaopen_ccpool_core */
   void (*finish)(struct lua_State *L);   /* ends what its own pools still do */
   const struct ccp_funcs *funcs;
+  struct ccp_pool *pool; /* borrowed: for who waits in a worker thread */
 } ccp_plan;
 
 #endif

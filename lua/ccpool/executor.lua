@@ -346,6 +346,8 @@ local Serial = class "ccpool.SerialExecutor"
 
 return {
   Executor = Executor,
+  Thread = Thread, -- classes: named here, they travel by name
+  Process = Process,
   errors = errors,
   ThreadPoolExecutor = function(opts)
     return construct(Thread, "ThreadPoolExecutor", "thread", opts)

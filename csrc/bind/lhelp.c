@@ -1,0 +1,34 @@
+/*
+** A worker that waits for tasks helps: it runs such a task itself if nobody has
+** begun it. So a task may wait for tasks of its own executor, however few
+** workers there are. In the thread of the Lua state.
+*/
+#include "bind/lclient.h"
+
+#include "bind/lserial.h"
+
+enum { DEPTH_MOST = 24 }; /* calls within calls: the C stack has an end */
+
+static ccp_task *find(ccp_client *c, ccp_handle **h, ccp_task *t) {
+  if (*h)
+    return (*h)->party ? ccp_pool_claim((*h)->pool, (*h)->party, t) : NULL;
+  for (*h = c->handles; *h; *h = (*h)->next) {
+    t = (*h)->party ? ccp_pool_claim((*h)->pool, (*h)->party, NULL) : NULL;
+    if (t)
+      return t;
+  }
+  return NULL;
+}
+
+int ccp_client_help(lua_State *L, ccp_client *c, ccp_handle *h, ccp_task *t) {
+  if (c->helping == DEPTH_MOST || !lua_checkstack(L, 32))
+    return 0;
+  t = find(c, &h, t);
+  if (!t)
+    return 0;
+  c->helping++;
+  ccp_serial_run(L, h->pool, t);
+  c->helping--;
+  ccp_client_take(L, c, h);
+  return 1;
+}
