@@ -139,9 +139,11 @@ static inline_run *push_run(lua_State *L) {
 }
 
 void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
-                     const ccp_rules *view, ccp_pool_counts *counts) {
+                     const struct ccp_funcs *funcs, const ccp_rules *view,
+                     ccp_pool_counts *counts) {
   inline_run *r = push_run(L);
   ccp_item item = {NULL, 0, (const unsigned char *)body + 1, len - 1, 1};
+  r->caller.funcs = funcs;
   run_by_rules(L, r, &item, view, deadline_of(view), counts);
   ccp_future_settle(L, future, (uint8_t)r->status, r->caller.out.data,
                     r->caller.out.len);

@@ -9,9 +9,11 @@
 #include "pool/pool.h"
 #include "task/rules.h"
 
-/* Runs the call in 'body' and settles the future at that stack index. */
+/* Runs the call in 'body', whose functions are kept in funcs (may be NULL), and
+** settles the future at that stack index. */
 void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
-                     const ccp_rules *view, ccp_pool_counts *counts);
+                     const struct ccp_funcs *funcs, const ccp_rules *view,
+                     ccp_pool_counts *counts);
 
 /* Runs a task that was claimed from its pool and ends it there. Raises nothing.
  */

@@ -135,7 +135,8 @@ static int submit_inline(lua_State *L, ccp_executor *ex,
   (void)ccp_future_new(L, FUTURE_CLASS, NULL, NULL);
   future = lua_gettop(L);
   lua_pushlstring(L, (const char *)out->data, out->len);
-  ccp_serial_call(L, lua_tostring(L, -1), out->len, future, view,
+  ccp_serial_call(L, lua_tostring(L, -1), out->len, future,
+                  ex->handle ? ccp_pool_funcs(ex->handle->pool) : NULL, view,
                   &ex->inline_counts);
   lua_settop(L, future);
   return 1;

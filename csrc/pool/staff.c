@@ -64,6 +64,7 @@ static int start_one(ccp_pool *p, uint32_t i) {
   w->born_ns = ccp_clock_now_ns();
   w->slot = -1;
   w->news_before = atomic_load(&p->plan.board->news_n);
+  atomic_store(&p->plan.board->records[i].news_before, w->news_before);
   if (i >= ccp_pool_high(p)) /* before it can reply or sleep */
     atomic_store(&p->plan.board->high, i + 1);
   if ((p->plan.is_process ? ccp_zygote_send(&p->zygote, CCP_Z_SPAWN, i, 0)

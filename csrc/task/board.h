@@ -103,8 +103,9 @@ typedef struct ccp_record {
   _Atomic uint32_t tasks;    /* items begun */
   _Atomic uint32_t spinning; /* counted in board.searching */
   _Atomic int32_t pid;
-  _Atomic uint32_t full;    /* sleeps until the parent drained its ring */
-  _Atomic uint32_t heard;   /* broadcasts it has run */
+  _Atomic uint32_t full;        /* sleeps until the parent drained its ring */
+  _Atomic uint32_t news_before; /* parent: broadcasts when it was born */
+  _Atomic uint32_t heard;       /* broadcasts it has run */
   _Atomic int64_t began_ns; /* its item, while board.timed; 0 between items */
   _Atomic int64_t idle_ns;  /* asleep since then, while board.idle_ns; or 0 */
   /* written by the parent */

@@ -169,7 +169,7 @@ static int worn_out(ccp_loop *l) {
 ** 'quit' (all seq_cst). So either that reply was seen by the drain, or nothing
 ** is begun after it: what is interrupted then is the item that was meant. */
 static int shall_end(ccp_loop *l) {
-  return told_to_end(l) ||
+  return l->is_unfit || told_to_end(l) ||
          ((l->board->tasks_most || l->board->rss_growth) && worn_out(l));
 }
 
@@ -261,7 +261,7 @@ const ccp_item *ccp_loop_next(ccp_loop *l) {
     l->in_chunk = 0;
   }
   for (;;) {
-    if (told_to_end(l))
+    if (l->is_unfit || told_to_end(l))
       return NULL;
     if (has_news(l))
       return next_news(l);
@@ -340,8 +340,11 @@ void ccp_loop_reply(ccp_loop *l, uint8_t status, const void *p, size_t len,
     atomic_store_explicit(&r->block, NULL, memory_order_release);
   if (l->in_news) {
     l->in_news = 0;
-    atomic_fetch_add_explicit(&r->heard, 1, memory_order_seq_cst);
-    announce(l, 1); /* somebody waits until all have heard it */
+    if (atomic_fetch_add_explicit(&r->heard, 1, memory_order_seq_cst) <
+            atomic_load_explicit(&r->news_before, memory_order_relaxed) &&
+        status != CCP_R_VALUES)
+      l->is_unfit = 1; /* as if its initializer had failed */
+    announce(l, 1);    /* somebody waits until all have heard it */
     return;
   }
   announce(l, 0);

@@ -24,6 +24,7 @@ typedef struct ccp_loop {
   ccp_board *board;
   uint32_t me;
   int in_chunk;
+  int is_unfit;   /* a broadcast from before its birth failed */
   int in_news;    /* what runs is a broadcast */
   ccp_news *news; /* the last one heard */
   uint32_t tasks;
