@@ -155,6 +155,8 @@ static int client__gc(lua_State *L) {
   int ours = c->epoch == ccp_process_epoch();
   if (ours && c->bell)
     wait_closed(c);
+  if (ours && c->bell)
+    ccp_future_report_unheard(L, c);
   delist(c);
   free_handles(c, ours);
   if (ours && !c->leaked)
@@ -220,6 +222,7 @@ static ccp_client *make(lua_State *L) {
   c->out.blocks = &ccp_body_blocks;
   c->in_flight = c->callbacks = LUA_NOREF;
   c->callback_first = 1;
+  c->unheard_end = &c->unheard;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, client__gc);
   lua_setfield(L, -2, "__gc");
@@ -432,6 +435,11 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
     if (c->callback_n > 0) {
       leave(L, c); /* a callback may take its time */
       (void)ccp_future_run_callbacks(L, c);
+      continue;
+    }
+    if (c->unheard) {
+      leave(L, c);
+      ccp_future_report_unheard(L, c);
       continue;
     }
     if (done(L, ud)) {
