@@ -41,8 +41,8 @@ typedef struct ccp_client {
   uint64_t in_flight_n;
   int callbacks; /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
-  ccp_unheard *unheard, **unheard_end; /* owned: errors to be reported */
-  struct ccp_client *next;             /* list of all clients of the process */
+  ccp_unheard *unheard; /* owned: errors to be reported, the last one first */
+  struct ccp_client *next; /* list of all clients of the process */
   int listed;
   uint32_t guests;  /* handles with a party */
   uint32_t helping; /* tasks that run inside of a wait */

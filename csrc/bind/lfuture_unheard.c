@@ -30,17 +30,16 @@ static void enlist(lua_State *L, ccp_held *h) {
   ccp_unheard *u = c ? malloc(sizeof *u) : NULL;
   if (!u)
     return;
-  u->next = NULL;
+  u->next = c->unheard;
   u->status = h->status;
   u->bytes = h->bytes;
   ccp_bytes_init(&h->bytes);
-  *c->unheard_end = u;
-  c->unheard_end = &u->next;
+  c->unheard = u;
 }
 
 /* In a descendant it is a copy: a block belongs to the ancestor's, and so do
-*the
-** news. */
+ *the
+ ** news. */
 static int holder__gc(lua_State *L) {
   ccp_held *h = lua_touserdata(L, 1);
   int ours = h->epoch == ccp_process_epoch();
@@ -105,20 +104,33 @@ static int report(lua_State *L) {
   return 0;
 }
 
-/* A reporter that fails has nobody to tell. */
-void ccp_future_report_unheard(lua_State *L, ccp_client *c) {
-  while (c->unheard && lua_checkstack(L, 4)) {
+/* A reporter may collect more of them. */
+static ccp_unheard *take(ccp_client *c) {
+  ccp_unheard *first = NULL;
+  while (c->unheard) {
     ccp_unheard *u = c->unheard;
     c->unheard = u->next;
-    if (!c->unheard)
-      c->unheard_end = &c->unheard;
-    lua_pushcfunction(L, report);
-    lua_pushlightuserdata(L, u);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-      lua_pop(L, 1);
-    ccp_bytes_free(&u->bytes);
-    free(u);
+    u->next = first;
+    first = u;
   }
+  return first;
+}
+
+/* A reporter that fails has nobody to tell. In a descendant the list is a copy
+** and no news. */
+void ccp_future_report_unheard(lua_State *L, ccp_client *c) {
+  if (c->epoch != ccp_process_epoch() || !lua_checkstack(L, 4))
+    return;
+  while (c->unheard)
+    for (ccp_unheard *u = take(c), *next; u; u = next) {
+      next = u->next;
+      lua_pushcfunction(L, report);
+      lua_pushlightuserdata(L, u);
+      if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        lua_pop(L, 1);
+      ccp_bytes_free(&u->bytes);
+      free(u);
+    }
 }
 
 int ccp_future_look(lua_State *L) {

@@ -63,6 +63,7 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
     }
     lua_settop(L, f - 1);
   }
+  ccp_future_report_unheard(L, c);
   return n;
 }
 
