@@ -39,6 +39,7 @@ build = {
         "csrc/bind/lexecutor.c",
         "csrc/bind/lfuture.c",
         "csrc/bind/lfuture_deliver.c",
+        "csrc/bind/lfuture_unheard.c",
         "csrc/bind/lfuture_watch.c",
         "csrc/bind/lhelp.c",
         "csrc/bind/lmap.c",

@@ -155,6 +155,7 @@ static int client__gc(lua_State *L) {
   int ours = c->epoch == ccp_process_epoch();
   if (ours && c->bell)
     wait_closed(c);
+  ccp_future_report_unheard(L, c);
   delist(c);
   free_handles(c, ours);
   if (ours && !c->leaked)
@@ -213,13 +214,11 @@ int ccp_body_from(ccp_bytes *body, ccp_buf *out) {
 
 static ccp_client *make(lua_State *L) {
   ccp_client *c = lua_newuserdatauv(L, sizeof *c, 0);
-  *c = (ccp_client){0};
-  c->epoch = ccp_process_epoch();
+  *c = (ccp_client){.epoch = ccp_process_epoch(), .callback_first = 1};
   ccp_store_init(&c->store);
   ccp_buf_init(&c->out);
   c->out.blocks = &ccp_body_blocks;
   c->in_flight = c->callbacks = LUA_NOREF;
-  c->callback_first = 1;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, client__gc);
   lua_setfield(L, -2, "__gc");
@@ -429,7 +428,7 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
   for (;;) {
     set_bell(c, CCP_LOOKING);
     ccp_client_collect(L, c);
-    if (c->callback_n > 0) {
+    if (c->callback_n > 0 || c->unheard) {
       leave(L, c); /* a callback may take its time */
       (void)ccp_future_run_callbacks(L, c);
       continue;

@@ -25,6 +25,8 @@ typedef struct ccp_handle {
   uint32_t objects; /* executors and maps that point here */
 } ccp_handle;
 
+typedef struct ccp_unheard ccp_unheard;
+
 typedef struct ccp_client {
   uint32_t epoch;
   ccp_bell *bell; /* owned: an arena block */
@@ -39,6 +41,7 @@ typedef struct ccp_client {
   uint64_t in_flight_n;
   int callbacks; /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
+  ccp_unheard *unheard; /* owned: errors to be reported, the last one first */
   struct ccp_client *next; /* list of all clients of the process */
   int listed;
   uint32_t guests;  /* handles with a party */
@@ -107,6 +110,9 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
 void ccp_map_deliver(ccp_chunk *chunk);
 /* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/
 int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
+
+/* lfuture_unheard.c: reports what nobody looked at; raises nothing. */
+void ccp_future_report_unheard(lua_State *L, ccp_client *c);
 
 /* Encoded bodies too large for a slot's annex grow in arena blocks. */
 extern const ccp_buf_blocks ccp_body_blocks;

@@ -40,6 +40,13 @@ static int core_set_error_maker(lua_State *L) {
   return 0;
 }
 
+static int core_set_unheard_reporter(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  ccp_future_set_unheard(L);
+  return 0;
+}
+
 static int core_set_callback_reporter(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
@@ -173,6 +180,8 @@ int luaopen_ccpool_core(lua_State *L) {
       {"is_future", ccp_future_is},
       {"set_error_maker", core_set_error_maker},
       {"set_callback_reporter", core_set_callback_reporter},
+      {"set_unheard_reporter", core_set_unheard_reporter},
+      {"look", ccp_future_look},
       {NULL, NULL}};
   int class_, in_flight;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)

@@ -57,7 +57,7 @@ static const void *message(lua_State *L, const ccp_future *f, int index,
   if (f->form == TEXT)
     return lua_tolstring(L, -1, len);
   held = lua_touserdata(L, -1);
-  if (held->epoch != ccp_process_epoch())
+  if (held->epoch != ccp_process_epoch() && ccp_bytes_is_block(&held->bytes))
     luaL_error(L, "this future belongs to the process that submitted the task");
   *len = held->bytes.len;
   return ccp_bytes_at(&held->bytes);
@@ -128,6 +128,7 @@ static void push_failure(lua_State *L, ccp_future *f, int index) {
   if (f->form != FAILURE) {
     size_t len;
     const void *p = message(L, f, index, &len);
+    ccp_future_looked(L, f, index);
     lua_createtable(L, 2, 0);
     ccp_error_of_reply(L, f->status, p, len);
     lua_rawseti(L, -3, 2);

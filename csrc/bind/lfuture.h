@@ -21,6 +21,12 @@ void ccp_future_settle(lua_State *L, int index, uint8_t status,
 ** report(error, future). */
 void ccp_future_set_reporter(lua_State *L);
 
+/* Sets the function (on top; popped) that hears of errors that nobody looked
+** at: report(error, traceback). */
+void ccp_future_set_unheard(lua_State *L);
+/* look(future): its error, now or later, is somebody's. */
+int ccp_future_look(lua_State *L);
+
 /* failed(future) -> it is finished, with an error; is_future(value). */
 int ccp_future_failed(lua_State *L);
 int ccp_future_is(lua_State *L);

@@ -7,11 +7,9 @@
 #include <string.h>
 
 #include "os/codes.h"
-#include "os/process.h"
 #include "task/rules.h"
 
-static const char kept_key = 0,
-                  holder_key = 0; /* their addresses: in the registry */
+static const char kept_key = 0; /* its address: in the registry */
 
 /* ------------------------------------------------------------ what is kept */
 
@@ -77,33 +75,6 @@ void ccp_future_push_extras(lua_State *L, ccp_future *f, int index) {
 
 /* ------------------------------------------------------------ delivery */
 
-/* In a descendant it is a copy: a block belongs to the ancestor's. */
-static int holder__gc(lua_State *L) {
-  ccp_held *held = lua_touserdata(L, 1);
-  if (held->epoch == ccp_process_epoch())
-    ccp_bytes_free(&held->bytes);
-  return 0;
-}
-
-/* Pushes a userdata that owns the bytes from now on. */
-static void push_holder(lua_State *L, ccp_bytes *from) {
-  ccp_held *held = lua_newuserdatauv(L, sizeof *held, 0);
-  ccp_bytes_init(&held->bytes);
-  held->readers = 0;
-  held->epoch = ccp_process_epoch();
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &holder_key) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, holder__gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &holder_key);
-  }
-  lua_setmetatable(L, -2);
-  held->bytes = *from;
-  ccp_bytes_init(from);
-}
-
 /* Appends the future at 'index' to each array of extras.watchers. */
 static void tell_watchers(lua_State *L, int index) {
   if (lua_getfield(L, -1, "watchers") == LUA_TTABLE)
@@ -143,7 +114,8 @@ static int store(lua_State *L) {
     if (f->form == TEXT)
       lua_pushlstring(L, (const char *)ccp_bytes_at(p->bytes), p->bytes->len);
     else
-      push_holder(L, p->bytes);
+      ccp_future_push_holder(L, p->bytes, f->status,
+                             ccp_future_is_news(f, f->status));
     ccp_future_set_outcome(L, f, 2);
   }
   if (p->rules && p->rules->attempt_n) {
@@ -165,7 +137,9 @@ static void unpack_reply(ccp_future *f, uint8_t status, const ccp_bytes *b) {
   f->status = status;
   f->state = status == CCP_R_CANCELLED ? CANCELLED : FINISHED;
   f->len = 0;
-  if (b->len <= INLINE_BYTES && !ccp_bytes_is_block(b)) {
+  if (ccp_future_is_news(f, status))
+    f->form = HELD;
+  else if (b->len <= INLINE_BYTES && !ccp_bytes_is_block(b)) {
     f->form = INLINE;
     f->len = (uint8_t)b->len;
     memcpy(f->at.bytes, ccp_bytes_at(b), b->len);
@@ -174,9 +148,9 @@ static void unpack_reply(ccp_future *f, uint8_t status, const ccp_bytes *b) {
 }
 
 static void unwatch(ccp_future *f) {
-  if (f->watched)
+  if (f->marks & WATCHED)
     ccp_pool_watch(f->at.pending.handle->pool, -1);
-  f->watched = 0;
+  f->marks &= (uint8_t)~WATCHED;
 }
 
 /* Most replies are small and nobody watches: then this calls nothing of Lua
@@ -209,7 +183,15 @@ void ccp_future_settle(lua_State *L, int index, uint8_t status,
                        const void *bytes, size_t len) {
   ccp_future *f = lua_touserdata(L, index);
   f->status = status;
-  if (len <= INLINE_BYTES) {
+  if (ccp_future_is_news(f, status)) {
+    ccp_bytes copy;
+    ccp_bytes_init(&copy);
+    if (ccp_bytes_set(&copy, bytes, len) != CCP_OK)
+      luaL_error(L, "not enough memory");
+    ccp_future_push_holder(L, &copy, status, 1);
+    ccp_future_set_outcome(L, f, lua_absindex(L, index));
+    f->form = HELD;
+  } else if (len <= INLINE_BYTES) {
     f->form = INLINE;
     f->len = (uint8_t)len;
     memcpy(f->at.bytes, bytes, len);
@@ -227,7 +209,7 @@ void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t) {
   f->state = PENDING;
   f->form = NONE;
   f->status = CCP_R_VALUES;
-  f->len = f->extras = f->watched = 0;
+  f->len = f->extras = f->marks = 0;
   f->worker = 0;
   f->pid = 0;
   f->at.pending.task = t;

@@ -22,12 +22,17 @@ enum future_form {
   FAILURE /* outcome: table { error, traceback } */
 };
 
+enum future_marks {
+  WATCHED = 1, /* counted in ccp_pool_watch */
+  LOOKED = 2   /* somebody asks, or will ask, for its error */
+};
+
 typedef struct ccp_future {
   uint32_t magic;
   uint8_t state, form, status;
   uint8_t len;     /* of 'bytes' */
   uint8_t extras;  /* what is kept is the table of extras */
-  uint8_t watched; /* counted in ccp_pool_watch */
+  uint8_t marks;   /* WATCHED, LOOKED */
   uint16_t worker; /* when done: whose reply it is, counted from 1; or 0 */
   int32_t pid;     /* and that worker's */
   union {
@@ -46,6 +51,8 @@ typedef struct ccp_held {
   ccp_bytes bytes;
   int readers;
   uint32_t epoch;
+  uint8_t status;
+  uint8_t unheard; /* a failure that nobody looked at */
 } ccp_held;
 
 /* The future at argument 'arg'; raises an argument error. */
@@ -66,6 +73,15 @@ void ccp_future_push_outcome(lua_State *L, const ccp_future *f, int index);
 void ccp_future_set_outcome(lua_State *L, const ccp_future *f, int index);
 /* Pushes the table of extras, made if need be. */
 void ccp_future_push_extras(lua_State *L, ccp_future *f, int index);
+
+/* lfuture_unheard.c: pushes a userdata that owns the bytes from now on and, if
+** nobody has looked at them when it is collected, tells of them. */
+void ccp_future_push_holder(lua_State *L, ccp_bytes *from, uint8_t status,
+                            int unheard);
+/* Somebody looks at the error of the future at 'index' (absolute). */
+void ccp_future_looked(lua_State *L, ccp_future *f, int index);
+/* Would its ending like that concern the program? */
+int ccp_future_is_news(const ccp_future *f, uint8_t status);
 
 /* lfuture_watch.c: adds its methods to the table on top of the stack. */
 void ccp_future_watch_methods(lua_State *L);

@@ -13,9 +13,9 @@ static const char fd_key = 0, reporter_key = 0; /* addresses: registry keys */
 /* ------------------------------------------------------------ watching */
 
 static void watch_pool(ccp_future *f) {
-  if (!f->watched)
+  if (!(f->marks & WATCHED))
     ccp_pool_watch(f->at.pending.handle->pool, 1);
-  f->watched = 1;
+  f->marks |= WATCHED;
 }
 
 /* Stack on entry: ..., callback, future. Pops both. */
@@ -63,6 +63,7 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
     }
     lua_settop(L, f - 1);
   }
+  ccp_future_report_unheard(L, c);
   return n;
 }
 
@@ -90,6 +91,7 @@ static int future_add_done_callback(lua_State *L) {
   ccp_future *f = ccp_future_check(L, 1);
   luaL_argexpected(L, callable(L, 2), 2, "function");
   lua_settop(L, 2);
+  ccp_future_looked(L, f, 1); /* the callback will */
   if (ccp_future_refresh(L, f)) {
     lua_pushvalue(L, 1);
     run_callback(L);

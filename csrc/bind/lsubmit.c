@@ -207,6 +207,18 @@ static int core_initialize(lua_State *L) {
   return 0;
 }
 
+/* finalize(executor, fn) -> future: a call that is not counted. */
+static int core_finalize(lua_State *L) {
+  int n = lua_gettop(L);
+  ccp_executor *ex = ccp_executor_push(L, 1);
+  ccp_pool_counts counts = ex->inline_counts;
+  ccp_executor_check_inline(L, ex, lua_gettop(L));
+  encode_call(L, ex, n);
+  (void)submit_inline(L, ex, NULL);
+  ex->inline_counts = counts;
+  return 1;
+}
+
 void ccp_submit_function(lua_State *L, int class_, int in_flight) {
   lua_pushvalue(L, class_);
   lua_pushvalue(L, in_flight);
@@ -219,4 +231,7 @@ void ccp_submit_function(lua_State *L, int class_, int in_flight) {
   lua_pushvalue(L, class_);
   lua_pushcclosure(L, core_initialize, 1);
   lua_setfield(L, -2, "initialize");
+  lua_pushvalue(L, class_);
+  lua_pushcclosure(L, core_finalize, 1);
+  lua_setfield(L, -2, "finalize");
 }

@@ -16,9 +16,7 @@
 
 enum { MOST = 8, FIRST_FREE = 3 };
 
-/* A program may run with stdin, stdout or stderr closed; a descriptor of
-** ours that took their number would get its output. */
-static int above_stdio(int fd) {
+int ccp_fd_above_stdio(int fd) {
   int moved, saved;
   if (fd < 0 || fd >= FIRST_FREE)
     return fd;
@@ -30,7 +28,7 @@ static int above_stdio(int fd) {
 }
 
 int ccp_fd_event(void) {
-  return above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  return ccp_fd_above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 void ccp_fd_ring(int fd) {
@@ -56,8 +54,8 @@ void ccp_fd_quiet(int fd) {
 int ccp_fd_pair(int ends[2]) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return CCP_E_SYS;
-  ends[0] = above_stdio(ends[0]);
-  ends[1] = above_stdio(ends[1]);
+  ends[0] = ccp_fd_above_stdio(ends[0]);
+  ends[1] = ccp_fd_above_stdio(ends[1]);
   if (ends[0] >= 0 && ends[1] >= 0)
     return CCP_OK;
   ccp_fd_close(ends[0]);

@@ -8,6 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A program may run with stdin, stdout or stderr closed; a descriptor of ours
+** that took their number would get its output. Gives fd, or another in its
+** stead, or -1 (errno; fd is closed). */
+int ccp_fd_above_stdio(int fd);
+
 /* A new event descriptor, or -1 (errno). */
 int ccp_fd_event(void);
 /* Makes it readable. Async-signal-safe, never blocks, keeps errno. */

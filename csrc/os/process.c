@@ -165,7 +165,7 @@ void ccp_process_be_zygote(void) {
 
 int ccp_process_pidfd(pid_t pid) {
 #ifdef SYS_pidfd_open
-  return (int)syscall(SYS_pidfd_open, pid, 0);
+  return ccp_fd_above_stdio((int)syscall(SYS_pidfd_open, pid, 0));
 #else
   (void)pid;
   errno = ENOSYS;

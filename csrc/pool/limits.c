@@ -47,7 +47,8 @@ static void press(ccp_pool *p, uint32_t index, int sig) {
 }
 
 /* A process gets SIGTERM, and SIGKILL when the grace period is over. A thread
-** is interrupted once, and then again and again. */
+** is told again and again: it raises an error once, and wherever it gets to
+** when half of that period is over. */
 void ccp_pool_doom_locked(ccp_pool *p, uint32_t index) {
   ccp_worker *w = &p->workers[index];
   atomic_store_explicit(&p->plan.board->records[index].quit, 1,
@@ -55,6 +56,8 @@ void ccp_pool_doom_locked(ccp_pool *p, uint32_t index) {
   w->doomed = 1;
   w->slot = -1;
   w->give_up_ns = w->kill_ns = ccp_clock_now_ns() + p->grace_ns;
+  if (w->thread)
+    w->kill_ns = ccp_clock_now_ns() + AGAIN_NS;
   press(p, index, SIGTERM);
   ccp_pool_alarm_locked(p, w->kill_ns);
 }

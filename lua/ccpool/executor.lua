@@ -105,6 +105,7 @@ local function construct(class, who, kind, given)
   -- submit stands in the object too: it is what is looked up most
   local self = setmetatable({ handle, kind = kind, name = name, max_workers = n,
     submit = core.submit }, class)
+  if kind == "serial" then self._finalizer = opts.finalizer end
   if kind == "serial" and opts.initializer then
     core.initialize(self, opts.initializer, table.unpack(initargs, 1, initargs.n or #initargs))
   end
@@ -277,6 +278,20 @@ function Executor:trace(path)
   core.trace(self, path)
 end
 
+--- The finalizer of an executor without workers runs before its end, unless it is
+-- broken.
+local function finalize(self)
+  local finalizer = self._finalizer
+  self._finalizer = nil
+  if not finalizer then return end
+  local ok, future = pcall(core.finalize, self, finalizer)
+  if not ok then return end
+  local fine, err = future:presult()
+  if not fine then
+    io.stderr:write(("ccpool: error in the finalizer of %s: %s\n"):format(self.name, tostring(err)))
+  end
+end
+
 --- Takes no more tasks; pending ones still run. Idempotent.
 -- @tparam[opt] table opts `wait` (true), `cancel_futures` (false: what has not
 --   started is cancelled), `timeout` (seconds to wait)
@@ -287,6 +302,7 @@ end
 -- assert(ex:shutdown{ timeout = 60 } and f:done())
 function Executor:shutdown(opts)
   opts = options.check("shutdown", opts, SHUTDOWN, 2)
+  finalize(self)
   core.shutdown(self, opts.cancel_futures or false)
   if opts.wait == false then return true end
   return core.wait_closed(self, opts.timeout)
@@ -324,6 +340,7 @@ function Executor:stats()
 end
 
 local function close(self, err)
+  finalize(self)
   core.shutdown(self, err ~= nil)
   core.wait_closed(self)
 end

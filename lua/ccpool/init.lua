@@ -42,6 +42,27 @@ core.set_callback_reporter(function(err, future) ccpool.on_callback_error(err, f
 -- assert(ex:submit(function() return print == require "ccpool".print end):result())
 ccpool.print = core.print
 
+--- Hears of errors of tasks that nobody looked at: of failed futures that were
+-- collected before anybody asked for their results, and had no callback. It is
+-- called, like done callbacks, inside a blocking ccpool call or `ccpool.poll`, or
+-- when the state is closed. Replace it, or set it to false to hear nothing.
+-- @param err what the task raised, or an error object
+-- @tparam ?string traceback of the task
+function ccpool.on_unhandled_error(err, traceback)
+  local text = tostring(err)
+  if type(err) == "string" and traceback then
+    text = traceback -- it begins with the message
+  elseif traceback then
+    text = text .. "\n" .. traceback
+  end
+  io.stderr:write(("ccpool: error in a task that nobody looked at: %s\n"):format(text))
+end
+
+core.set_unheard_reporter(function(err, traceback)
+  local report = ccpool.on_unhandled_error
+  if report then report(err, traceback) end
+end)
+
 --- Takes in what has finished and runs done callbacks.
 -- @function ccpool.poll
 -- @tparam[opt] number timeout seconds to wait for a future to finish; nil waits

@@ -143,6 +143,11 @@ function M.as_completed(futures, timeout)
   end
 end
 
+--- One error of them is enough: the others shall not pass for unseen.
+local function look_at(list)
+  for _, f in ipairs(list) do core.look(f) end
+end
+
 local function cancel_all(list)
   for _, f in ipairs(list) do f:cancel() end
 end
@@ -160,6 +165,7 @@ end
 -- assert(roots[1] == 2 and roots[2] == 3)
 function M.all(futures, timeout)
   local list = gather("all", futures)
+  look_at(list)
   check_timeout("all", 2, timeout)
   local ok, err = pcall(function()
     for f in M.as_completed(list, timeout) do f:result() end
@@ -188,6 +194,7 @@ end
 -- assert(ccpool.any{ ex:submit(error, "no"), ex:submit(math.sqrt, 9) } == 3)
 function M.any(futures, timeout)
   local list = gather("any", futures)
+  look_at(list)
   check_timeout("any", 2, timeout)
   if #list == 0 then error("bad argument #1 to 'any' (no futures)", 2) end
   local first_error, failed

@@ -77,6 +77,27 @@ describe("finalizer", function()
     end)
   end
 
+  it("of a serial executor runs before its end", function()
+    local told <close> = fifo.new()
+    local path = told.path
+    local ex = ccpool.SerialExecutor{
+      finalizer = function() require("spec.support.fifo").tell(path) end,
+    }
+    ex:submit(math.sqrt, 4)
+    assert.is_false(told:any())
+    ex:shutdown()
+    ex:shutdown()
+    assert.equal("x", told:await())
+    assert.is_false(told:any())
+    assert.equal(1, ex:stats().submitted)
+    local broken = ccpool.SerialExecutor{
+      initializer = function() error "no" end,
+      finalizer = function() require("spec.support.fifo").tell(path) end,
+    }
+    broken:shutdown()
+    assert.is_false(told:any())
+  end)
+
   it("is a function or a name", function()
     pools.misuse(function() ccpool.ThreadPoolExecutor{ finalizer = 1 } end, "finalizer")
     pools.fails_with("NotSendableError", ccpool.ThreadPoolExecutor,

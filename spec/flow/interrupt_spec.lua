@@ -155,6 +155,36 @@ describe("interrupting a thread worker", function()
   end)
 end)
 
+describe("a timeout in a thread worker", function()
+  local LOOPS = {
+    ["in a coroutine"] = function()
+      coroutine.wrap(function() while true do end end)()
+    end,
+    ["in a coroutine inside pcall, nested"] = function()
+      coroutine.wrap(function()
+        pcall(coroutine.wrap(function()
+          pcall(function() while true do end end)
+        end))
+      end)()
+    end,
+    ["that catches everything"] = function()
+      local function spin() while true do end end
+      while true do pcall(coroutine.wrap(spin)) end
+    end,
+  }
+  for name, loop in pairs(LOOPS) do
+    it_at_once("ends a loop " .. name .. "; its worker is replaced, none is abandoned", function()
+      local ex <close> = ccpool.ThreadPoolExecutor(1)
+      local f = ex:with{ timeout = 0.02 }:submit(loop)
+      assert.is_true(ccpool.is_error(f:exception(), "TimeoutError"))
+      assert.equal(3.0, ex:submit(math.sqrt, 9):result())
+      assert.is_true(ex:shutdown{ timeout = 30 })
+      assert.equal(0, ex:stats().abandoned)
+      assert.equal(1, ex:stats().timeouts)
+    end)
+  end
+end)
+
 describe("cancelled", function()
   it("is false outside of workers and in tasks that nobody stops", function()
     assert.is_false(ccpool.cancelled())

@@ -3,6 +3,10 @@ local fifo = require "spec.support.fifo"
 local pools = require "spec.support.pools"
 
 local misuse = pools.misuse
+local quiet, loud = pools.unheard()
+
+setup(quiet)
+teardown(loud)
 
 local function set(list)
   local of = {}

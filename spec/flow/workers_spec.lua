@@ -4,6 +4,10 @@ local pools = require "spec.support.pools"
 local unistd = require "posix.unistd"
 
 local task = pools.task
+local quiet, loud = pools.unheard()
+
+setup(quiet)
+teardown(loud)
 
 local who = task(function() return require("ccpool").current() end)
 
