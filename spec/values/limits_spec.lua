@@ -13,10 +13,15 @@ local function with_upvalues(n)
   for i = 1, n do names[i], values[i] = "u" .. i, tostring(i) end
   -- at most 200 locals in one function: half of them in an outer one
   local half = n // 2
-  local text = ("local %s = %s\nreturn (function()\nlocal %s = %s\n"
-    .. "return function() return %s end\nend)()"):format(table.concat(names, ",", 1, half), table.concat(values, ",", 1, half),
-      table.concat(names, ",", half + 1), table.concat(values, ",", half + 1),
-      table.concat(names, "+"))
+  local text = [[
+    local %s = %s
+    return (function()
+      local %s = %s
+      return function() return %s end
+    end)()]]
+  text = text:format(table.concat(names, ",", 1, half), table.concat(values, ",", 1, half),
+    table.concat(names, ",", half + 1), table.concat(values, ",", half + 1),
+    table.concat(names, "+"))
   return load(text)()
 end
 

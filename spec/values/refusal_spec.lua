@@ -38,7 +38,8 @@ describe("NotSendableError.path", function()
         local co = coroutine.create(print)
         assert.equal("argument 1 (thread)", path_of(echo, co))
         assert.equal("argument 2 (userdata: FILE*)", path_of(echo, 1, sock))
-        assert.equal("argument 1.cfg.list[2] (thread)", path_of(echo, { cfg = { list = { 1, co } } }))
+        assert.equal("argument 1.cfg.list[2] (thread)",
+          path_of(echo, { cfg = { list = { 1, co } } }))
         assert.equal("argument 1[\"two words\"] (thread)", path_of(echo, { ["two words"] = co }))
         assert.equal("argument 1[\"end\"][1.5][true] (thread)",
           path_of(echo, { ["end"] = { [1.5] = { [true] = co } } }))
