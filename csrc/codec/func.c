@@ -44,6 +44,14 @@ static int write_dump(lua_State *L, const void *p, size_t n, void *ud) {
   return ccp_buf_put(ud, p, n);
 }
 
+/* Who makes dumps here; see wire.h. */
+static void origin(unsigned char *p) {
+  p[0] = CCP_WIRE_VERSION;
+  p[1] = LUA_VERSION_NUM / 100 * 10 + LUA_VERSION_NUM % 100;
+  p[2] = sizeof(lua_Integer) << 4 | sizeof(lua_Number);
+  p[3] = sizeof(void *) << 4 | (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+}
+
 /* The sealed dump of the function on the top, in text. */
 static int dump(lua_State *L, ccp_buf *text) {
   ccp_buf_reset(text);
@@ -53,7 +61,8 @@ static int dump(lua_State *L, ccp_buf *text) {
   if (lua_dump(L, write_dump, text, 0) != 0)
     return CCP_E_NOMEM;
   uint64_t h = ccp_wire_hash(text->data + CCP_SEAL, text->len - CCP_SEAL);
-  ccp_wire_store(text->data, h, 8);
+  origin(text->data);
+  ccp_wire_store(text->data + CCP_ORIGIN, h, 8);
   return CCP_OK;
 }
 
@@ -169,10 +178,33 @@ static const char *read_dump(lua_State *L, void *ud, size_t *len) {
   return p;
 }
 
+/* Raises if a dump of that origin is not for this Lua: no other's bytecode may
+** be loaded, and none that another ccpool sealed. */
+static void check_origin(lua_State *L, const unsigned char *p) {
+  unsigned char here[CCP_ORIGIN];
+  origin(here);
+  if (memcmp(p, here, CCP_ORIGIN) == 0)
+    return;
+  if (p[0] != here[0])
+    lua_pushliteral(L, "cannot load a function: another version of ccpool "
+                       "made it");
+  else if (p[1] != here[1])
+    lua_pushfstring(L,
+                    "cannot load a function: it is bytecode of Lua %d.%d, and "
+                    "this is Lua %d.%d",
+                    p[1] / 10, p[1] % 10, here[1] / 10, here[1] % 10);
+  else
+    lua_pushliteral(L, "cannot load a function: it is bytecode of a machine "
+                       "with other sizes of numbers or another byte order");
+  lua_error(L);
+}
+
 void ccp_func_load(lua_State *L, const void *sealed, size_t len) {
   const unsigned char *p = sealed;
-  if (len < CCP_SEAL ||
-      ccp_wire_fetch(p, 8) != ccp_wire_hash(p + CCP_SEAL, len - CCP_SEAL)) {
+  if (len >= CCP_SEAL)
+    check_origin(L, p);
+  if (len < CCP_SEAL || ccp_wire_fetch(p + CCP_ORIGIN, 8) !=
+                            ccp_wire_hash(p + CCP_SEAL, len - CCP_SEAL)) {
     lua_pushliteral(L, "malformed message: damaged function");
     lua_error(L);
   }

@@ -11,8 +11,11 @@
 ** rounded up. A function with upvalues is [dump, n:1] and n upvalues, each a
 ** value or CCP_T_UPJOIN. A back-reference is the distance of the definition's
 ** tag from the message's first byte; that tag then carries CCP_T_SHARED.
-** The lengths of Lua's numbers and the byte order are fixed; versions of
-** bytecode are checked by Lua itself when it loads a dump.
+** The lengths of Lua's numbers and the byte order are fixed. A sealed dump is
+** [origin:4 hash:8 dump]: the origin is CCP_WIRE_VERSION, Lua's version (54),
+*the
+** bytes of an integer and of a float, the bytes of a pointer and the byte order
+** of what Lua wrote into the dump.
 */
 #ifndef CCP_CODEC_WIRE_H
 #define CCP_CODEC_WIRE_H
@@ -69,11 +72,12 @@ enum {
 enum {
   CCP_SMALL_MIN = -16,
   CCP_SMALL_MAX = 111,
-  CCP_SHORT_MAX = 31,  /* longest string that fits a one-byte tag */
-  CCP_STR_SLOTS = 256, /* slots are taken in turn, the oldest is lost */
-  CCP_RUN_MAX = 256,   /* items of one run */
-  CCP_VARINT_MAX = 10, /* bytes of the longest varint */
-  CCP_SEAL = 8         /* bytes of the hash before a dump */
+  CCP_SHORT_MAX = 31,       /* longest string that fits a one-byte tag */
+  CCP_STR_SLOTS = 256,      /* slots are taken in turn, the oldest is lost */
+  CCP_RUN_MAX = 256,        /* items of one run */
+  CCP_VARINT_MAX = 10,      /* bytes of the longest varint */
+  CCP_ORIGIN = 4,           /* bytes that say who made a dump */
+  CCP_SEAL = CCP_ORIGIN + 8 /* and of the hash that follows them */
 };
 
 static inline void ccp_wire_store(unsigned char *p, uint64_t v, size_t n) {
