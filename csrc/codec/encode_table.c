@@ -97,6 +97,21 @@ static int put_item(ccp_enc *e, ccp_run *r, int key) {
   return rc;
 }
 
+/* Takes the pair on the top into a run of integers if it is the next of them,
+** and pops its value: what most items of a long array are. */
+static inline int take_integer(const ccp_enc *e, ccp_frame *f, ccp_run *r,
+                               int key) {
+  lua_State *L = e->L;
+  if (r->tag != CCP_T_RUN64 || r->n == CCP_RUN_MAX || f->next == f->count ||
+      !lua_isinteger(L, key + 1) || !lua_isinteger(L, key) ||
+      (uint64_t)lua_tointegerx(L, key, NULL) != f->next + 1)
+    return 0;
+  r->items[r->n++] = (uint64_t)lua_tointegerx(L, key + 1, NULL);
+  f->next++;
+  lua_settop(L, key);
+  return 1;
+}
+
 /* Writes array items until a child opens, or there are no more: then *pair
 ** tells whether a pair lies on the stack or the table has ended. */
 static int put_items(ccp_enc *e, int t, int *pair) {
@@ -106,6 +121,8 @@ static int put_items(ccp_enc *e, int t, int *pair) {
   run.n = 0;
   int rc = CCP_OK;
   while ((*pair = lua_next(e->L, t)) != 0) {
+    if (take_integer(e, f, &run, t + 1))
+      continue;
     int nils = gap(e, f, t + 1);
     if (nils < 0)
       break;
