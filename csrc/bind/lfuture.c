@@ -117,7 +117,7 @@ static int push_values(lua_State *L, ccp_future *f, int index) {
   if (f->form == INLINE)
     return n;
   keep_values(L, f, index, n);
-  if (held && --held->readers == 0)
+  if (held && --held->readers == 0 && held->epoch == ccp_process_epoch())
     ccp_bytes_free(&held->bytes);
   return n;
 }

@@ -86,6 +86,16 @@ void ccp_dec_recall(ccp_dec *d, uint64_t off) {
 
 /* --- tables --- */
 
+/* Integers of that many bytes; inlined, so that 'size' is a constant. */
+static inline __attribute__((always_inline)) void
+read_integers(lua_State *L, int t, lua_Integer i, const unsigned char *p,
+              const unsigned char *end, size_t size) {
+  for (; p < end; p += size) {
+    lua_pushinteger(L, ccp_wire_signed(p, size));
+    lua_rawseti(L, t, i++);
+  }
+}
+
 static void read_numbers(ccp_dec *d, int t, lua_Integer i, unsigned n,
                          unsigned tag) {
   lua_State *L = d->L;
@@ -94,20 +104,20 @@ static void read_numbers(ccp_dec *d, int t, lua_Integer i, unsigned n,
   const unsigned char *end = d->p;
   switch (tag) {
   case CCP_T_RUN8:
-    for (; p < end; p++) {
-      lua_pushinteger(L, (int8_t)*p);
-      lua_rawseti(L, t, i++);
-    }
+    read_integers(L, t, i, p, end, 1);
     break;
-  case CCP_T_RUNF:
-    for (; p < end; p += 8) {
-      lua_pushnumber(L, ccp_wire_double(ccp_wire_fetch(p, 8)));
-      lua_rawseti(L, t, i++);
-    }
+  case CCP_T_RUN16:
+    read_integers(L, t, i, p, end, 2);
+    break;
+  case CCP_T_RUN32:
+    read_integers(L, t, i, p, end, 4);
+    break;
+  case CCP_T_RUN64:
+    read_integers(L, t, i, p, end, 8);
     break;
   default:
-    for (size_t size = (size_t)1 << log2; p < end; p += size) {
-      lua_pushinteger(L, ccp_wire_signed(p, size));
+    for (; p < end; p += 8) {
+      lua_pushnumber(L, ccp_wire_double(ccp_wire_fetch(p, 8)));
       lua_rawseti(L, t, i++);
     }
   }

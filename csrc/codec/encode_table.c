@@ -14,7 +14,11 @@
 #include "codec/wire.h"
 #include "os/codes.h"
 
-enum { GAP_MAX = 4 }; /* nils written out rather than ending the array items */
+enum {
+  GAP_MAX = 4,     /* nils written out rather than ending the array items */
+  RUN_BEGUN = 2,   /* integers that let expect more of them */
+  PAIRS_AHEAD = 16 /* stack slots for pairs that are read at once */
+};
 
 /* What a weak table holds may die while the message is made, and its address
 ** come back as another object's: hold it. */
@@ -97,6 +101,37 @@ static int put_item(ccp_enc *e, ccp_run *r, int key) {
   return rc;
 }
 
+/* Integers that follow the last item go into the run, as many as there are
+** before something else comes: what most of a long array is. On the top is the
+** key of the last item, before and after. Several pairs are on the stack before
+** it is cut back, since that costs as much as reading a value. */
+static void take_integers(const ccp_enc *e, ccp_frame *f, ccp_run *r, int t) {
+  lua_State *L = e->L;
+  uint64_t next = f->next;
+  unsigned n = r->n, most = CCP_RUN_MAX;
+  int key = t + 1;
+  lua_settop(L, t);
+  if (f->count - next < most - n)
+    most = n + (unsigned)(f->count - next);
+  for (; n < most; key += 2) {
+    if (key > t + PAIRS_AHEAD) {
+      key = t + 1;
+      lua_settop(L, t);
+    }
+    lua_pushinteger(L, (lua_Integer)next);
+    if (!lua_next(L, t) || !lua_isinteger(L, key + 1) ||
+        !lua_isinteger(L, key) ||
+        (uint64_t)lua_tointegerx(L, key, NULL) != next + 1)
+      break;
+    r->items[n++] = (uint64_t)lua_tointegerx(L, key + 1, NULL);
+    next++;
+  }
+  lua_settop(L, t);
+  lua_pushinteger(L, (lua_Integer)next);
+  r->n = n;
+  f->next = next;
+}
+
 /* Writes array items until a child opens, or there are no more: then *pair
 ** tells whether a pair lies on the stack or the table has ended. */
 static int put_items(ccp_enc *e, int t, int *pair) {
@@ -116,6 +151,8 @@ static int put_items(ccp_enc *e, int t, int *pair) {
       rc = put_item(e, &run, t + 1);
     if (rc != CCP_WRITTEN)
       return rc;
+    if (run.tag == CCP_T_RUN64 && run.n >= RUN_BEGUN)
+      take_integers(e, f, &run, t);
   }
   rc = run.n > 0 ? ccp_emit_run(e->b, &run) : CCP_OK;
   if (rc == CCP_OK && f->next < f->count)
