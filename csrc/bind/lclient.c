@@ -309,6 +309,16 @@ static void run_hooks(lua_State *L) {
   lua_call(L, 0, 0);
 }
 
+void ccp_client_breathe(lua_State *L) {
+  ccp_client *c = ccp_client_peek(L);
+  if (c && c->handles) {
+    ccp_client_collect(L, c);
+    if (c->callback_n > 0)
+      (void)ccp_future_run_callbacks(L, c);
+  }
+  run_hooks(L);
+}
+
 static void set_bell(ccp_client *c, uint32_t state) {
   atomic_exchange_explicit(&c->bell->state, state, memory_order_seq_cst);
 }

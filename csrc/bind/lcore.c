@@ -12,6 +12,7 @@
 #include "bind/lerror.h"
 #include "bind/lexecutor.h"
 #include "bind/lfuture.h"
+#include "bind/lsync.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
@@ -130,6 +131,18 @@ static void pin(void) {
     (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/* Stack: the module. */
+static void add_shared_classes(lua_State *L) {
+  ccp_lock_class(L);
+  ccp_semaphore_class(L);
+  ccp_event_class(L);
+  ccp_condition_class(L);
+  ccp_barrier_class(L);
+  ccp_array_class(L);
+  ccp_queue_class(L);
+  ccp_dict_class(L);
+}
+
 /* Once per state, even if package.loaded forgets it: futures, executors and
 ** the table of what is in flight belong together. */
 int luaopen_ccpool_core(lua_State *L) {
@@ -160,6 +173,7 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_submit_function(L, class_, in_flight);
   ccp_executor_functions(L);
   ccp_map_functions(L);
+  add_shared_classes(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

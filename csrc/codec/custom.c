@@ -3,6 +3,8 @@
 */
 #include "codec/custom.h"
 
+#include <string.h>
+
 #include <lauxlib.h>
 
 #include "codec/codec.h"
@@ -78,20 +80,38 @@ int ccp_custom_save(lua_State *L, int *n) {
   return LUA_OK;
 }
 
-void ccp_custom_push_load(lua_State *L, int ctx_at, const char *name,
-                          size_t len) {
+static int find_load(lua_State *L, int ctx_at, const char *name, size_t len) {
   lua_getiuservalue(L, ctx_at, CCP_UV_CUSTOM);
   lua_pushlstring(L, name, len);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, -3) != LUA_TTABLE) {
+  int found = lua_rawget(L, -2) == LUA_TTABLE;
+  lua_remove(L, -2);
+  return found;
+}
+
+/* A worker that has not loaded ccpool yet does so when it gets a handle. */
+static int find_after_require(lua_State *L, int ctx_at, const char *name,
+                              size_t len) {
+  if (len < 7 || strncmp(name, "ccpool.", 7) != 0)
+    return 0;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "ccpool");
+  lua_call(L, 1, 0);
+  lua_pop(L, 1);
+  return find_load(L, ctx_at, name, len);
+}
+
+void ccp_custom_push_load(lua_State *L, int ctx_at, const char *name,
+                          size_t len) {
+  if (!find_load(L, ctx_at, name, len) &&
+      !find_after_require(L, ctx_at, name, len)) {
+    lua_pushlstring(L, name, len);
     lua_pushfstring(L,
                     "'%s' is not registered in this worker (ccpool.register)",
-                    lua_tostring(L, -2));
+                    lua_tostring(L, -1));
     lua_error(L);
   }
   lua_rawgeti(L, -1, E_LOAD);
-  lua_replace(L, -4);
-  lua_pop(L, 2);
+  lua_remove(L, -2);
 }
 
 void ccp_custom_load(lua_State *L, int n) {
