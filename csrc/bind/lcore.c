@@ -12,6 +12,7 @@
 #include "bind/lerror.h"
 #include "bind/lexecutor.h"
 #include "bind/lfuture.h"
+#include "bind/lshared.h"
 #include "bind/lsync.h"
 #include "os/clock.h"
 #include "os/codes.h"
@@ -156,6 +157,8 @@ int luaopen_ccpool_core(lua_State *L) {
       {"watch", ccp_future_watch},
       {"failed", ccp_future_failed},
       {"is_future", ccp_future_is},
+      {"shared_stats", ccp_sharing_stats},
+      {"reap", ccp_sharing_reap},
       {"set_error_maker", core_set_error_maker},
       {"set_callback_reporter", core_set_callback_reporter},
       {NULL, NULL}};

@@ -328,6 +328,26 @@ int ccp_sharing_release(ccp_sharing *s, ccp_object *o, ccp_latch *l, int own) {
   return rc;
 }
 
+/* shared_stats() -> objects, members; bytes of the arena handed out, warm. */
+int ccp_sharing_stats(lua_State *L) {
+  uint32_t objects, members;
+  size_t reserved, used, warm;
+  ccp_object_stats(&objects, &members);
+  ccp_arena_stats(&reserved, &used, &warm);
+  lua_pushinteger(L, objects);
+  lua_pushinteger(L, members);
+  lua_pushinteger(L, (lua_Integer)used);
+  lua_pushinteger(L, (lua_Integer)warm);
+  return 4;
+}
+
+/* reap(): lets go what dead processes held. */
+int ccp_sharing_reap(lua_State *L) {
+  (void)L;
+  ccp_object_reap_now();
+  return 0;
+}
+
 /* ---------------------------------------------------------- messages */
 
 void ccp_sharing_unkeep(ccp_sharing *s) {

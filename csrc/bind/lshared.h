@@ -84,6 +84,10 @@ int ccp_sharing_acquire(lua_State *L, ccp_sharing *s, ccp_object *o,
                         ccp_latch *l, int recursive, int64_t deadline_ns);
 int ccp_sharing_release(ccp_sharing *s, ccp_object *o, ccp_latch *l, int own);
 
+/* Functions of the core module, for specs. */
+int ccp_sharing_stats(lua_State *L);
+int ccp_sharing_reap(lua_State *L);
+
 /* ---------------------------------------------------------- waiting */
 
 /* A wait is a loop: do { rc = try(until(w)); } while (ccp_wait_again(L, &w,

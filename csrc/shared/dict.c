@@ -71,7 +71,9 @@ static void dict_left(ccp_object *o, uint32_t member, int died) {
 
 typedef void (*forget_name)(ccp_object_name name);
 
+/* A reader may have the bytes already, and be about to decode them. */
 static void forget_later(ccp_object_name name) {
+  ccp_object_lease(name);
   ccp_object_keep(name, -1);
 }
 

@@ -228,6 +228,11 @@ void ccp_object_reap(void) {
     look_for_dead();
 }
 
+void ccp_object_reap_now(void) {
+  if (dir)
+    look_for_dead();
+}
+
 /* The state goes last: until then the place is nobody's. */
 static uint32_t join_locked(void) {
   for (uint32_t i = 0; i < CCP_MEMBERS; i++) {

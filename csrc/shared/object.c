@@ -103,14 +103,26 @@ static int may_go(const ccp_object *o, int64_t now) {
   return !o->sent || since > PENDING_NS || (!o->pending && since > LEASE_NS);
 }
 
+/* What is freed may have been all that kept others. */
+static int orphans; /* under the directory's mutex */
+
 void ccp_object_sweep_locked(void) {
   uint32_t end = ccp_directory_end();
   int64_t now = ccp_clock_now_ns();
-  for (uint32_t i = 0; i < end; i++) {
-    ccp_object *o = ccp_directory_at(i);
-    if (o && (atomic_load(&o->id) == 0 || may_go(o, now)))
-      free_locked(o);
-  }
+  do {
+    orphans = 0;
+    for (uint32_t i = 0; i < end; i++) {
+      ccp_object *o = ccp_directory_at(i);
+      if (o && (atomic_load(&o->id) == 0 || may_go(o, now)))
+        free_locked(o);
+    }
+  } while (orphans);
+}
+
+static void free_all_locked(ccp_object *o) {
+  free_locked(o);
+  if (orphans)
+    ccp_object_sweep_locked();
 }
 
 void ccp_object_sweep(void) {
@@ -215,7 +227,7 @@ void ccp_object_release(ccp_object_name name) {
       o->touched_ns = ccp_clock_now_ns();
     }
     if (may_go(o, ccp_clock_now_ns()))
-      free_locked(o);
+      free_all_locked(o);
   }
   ccp_directory_unlock();
 }
@@ -246,23 +258,41 @@ void ccp_object_sent(ccp_object_name name) {
   ccp_directory_unlock();
 }
 
-static void keep_locked(ccp_object_name name, int by) {
-  ccp_object *o = find_locked(name);
-  if (!o)
-    return;
-  o->sent = 1;
-  o->touched_ns = ccp_clock_now_ns();
+static void keep_locked(ccp_object *o, int by) {
   if (by > 0 || o->kept > 0)
     o->kept += (uint32_t)by;
 }
 
+/* Who gets a stored message takes its objects before they are kept no more. */
 void ccp_object_keep(ccp_object_name name, int by) {
+  ccp_object *o;
   if (!ccp_directory_lock())
     return;
-  keep_locked(name, by);
+  o = find_locked(name);
+  if (o) {
+    keep_locked(o, by);
+    if (may_go(o, ccp_clock_now_ns()))
+      free_all_locked(o);
+  }
+  ccp_directory_unlock();
+}
+
+void ccp_object_lease(ccp_object_name name) {
+  ccp_object *o;
+  if (!ccp_directory_lock())
+    return;
+  o = find_locked(name);
+  if (o) {
+    o->sent = 1;
+    o->touched_ns = ccp_clock_now_ns();
+  }
   ccp_directory_unlock();
 }
 
 void ccp_object_unkeep_locked(ccp_object_name name) {
-  keep_locked(name, -1);
+  ccp_object *o = find_locked(name);
+  if (!o)
+    return;
+  keep_locked(o, -1);
+  orphans = 1;
 }

@@ -93,7 +93,9 @@ int ccp_object_inherited(ccp_object_name name);
 void ccp_object_sent(ccp_object_name name);
 /* A stored message keeps it, or does no longer (by: -1). */
 void ccp_object_keep(ccp_object_name name, int by);
-/* The same to be called by fini: the object is freed later. */
+/* Somebody may be about to take it: keeps it for LEASE_NS. */
+void ccp_object_lease(ccp_object_name name);
+/* Keep by -1 to be called by fini: the object is freed later. */
 void ccp_object_unkeep_locked(ccp_object_name name);
 
 /* Takes the object's mutex and repairs it if need be. */
@@ -112,6 +114,8 @@ static inline uint32_t ccp_member_slot(uint32_t member) {
 /* Looks for members that died, and lets go what they held; at most every 50 ms
 ** in the whole family. Called by who waits. */
 void ccp_object_reap(void);
+/* The same, at once. */
+void ccp_object_reap_now(void);
 
 /* A block in the hands of this process, which is freed if the process dies
 *before
