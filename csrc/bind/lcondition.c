@@ -14,13 +14,17 @@ static const char CONDITION[] = "ccpool.Condition";
 #define PATIENCE_NS                                                            \
   (10 * CCP_NS_PER_S) /* for the lock, after an interruption */
 
-/* Condition(lock): the Lua side makes one if none is given. */
+/* Condition([lock]): an RLock if none is given. */
 static int condition_new(lua_State *L) {
   ccp_shared *h;
-  (void)ccp_lock_check(L, 1);
   lua_settop(L, 1);
+  if (lua_isnil(L, 1))
+    ccp_lock_push_new(L);
+  else
+    lua_pushvalue(L, 1);
+  (void)ccp_lock_check(L, lua_isnil(L, 1) ? 2 : 1);
   h = ccp_shared_push(L, CONDITION);
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, 1);
   ccp_shared_set(L, h, ccp_condition_new());
   return 1;

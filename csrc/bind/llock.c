@@ -30,6 +30,10 @@ static int rlock_new(lua_State *L) {
   return make(L, 1);
 }
 
+void ccp_lock_push_new(lua_State *L) {
+  (void)make(L, 1);
+}
+
 /* Pushes what acquire returns. */
 int ccp_lock_acquired(lua_State *L, int rc) {
   lua_pushboolean(L, rc >= 0);

@@ -160,9 +160,9 @@ long ccp_directory_count(ccp_object_name name, int by) {
   return (long)c->n;
 }
 
-int ccp_directory_forked_lately(void) {
+int ccp_directory_forked_since(int64_t then_ns) {
   int64_t at = atomic_load(&forked_ns);
-  return at != 0 && ccp_clock_now_ns() - at < GONE_NS;
+  return at >= then_ns && ccp_clock_now_ns() - at < GONE_NS;
 }
 
 /* ------------------------------------------------------------ members */

@@ -175,6 +175,7 @@ void *ccp_object_new(enum ccp_kind kind, size_t size) {
   if (!o)
     return NULL;
   o->kind = kind;
+  o->made_ns = ccp_clock_now_ns();
   *word_of(o, me) |= bit_of(me);
   if (ccp_mutex_init(&o->mutex) != CCP_OK || !ccp_directory_lock()) {
     ccp_arena_free(o);
@@ -222,7 +223,7 @@ void ccp_object_release(ccp_object_name name) {
     return;
   if (ccp_directory_count(name, -1) == 0 && (o = find_locked(name)) != NULL) {
     leave_locked(o, me, 0);
-    if (ccp_directory_forked_lately()) {
+    if (ccp_directory_forked_since(o->made_ns)) {
       o->sent = 1;
       o->touched_ns = ccp_clock_now_ns();
     }

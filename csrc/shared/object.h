@@ -55,6 +55,7 @@ typedef struct ccp_object {
   /* under the directory's mutex */
   uint32_t pending, kept, sent;
   int64_t touched_ns; /* sent or received last */
+  int64_t made_ns;    /* written once */
   uint64_t holders[CCP_MEMBERS / 64];
   ccp_mutex mutex; /* guards what each kind adds */
 } ccp_object;

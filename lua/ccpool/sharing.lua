@@ -5,8 +5,6 @@
 
 local core = require "ccpool.core"
 
-local new = core.shared
-
 -- ---------------------------------------------------------------- guards
 
 local Guard = { __name = "ccpool.Guard" }
@@ -43,10 +41,6 @@ core.Value.lock = guard
 
 local Condition = core.Condition
 
-local function new_condition(lock)
-  return new.Condition(lock or new.RLock())
-end
-
 function Condition:acquire(timeout) return self:get_lock():acquire(timeout) end
 
 function Condition:release() return self:get_lock():release() end
@@ -75,9 +69,4 @@ function core.Dict:incr(key, n)
   return self:update(key, function(old) return (old or 0) + n end)
 end
 
-local M = { Condition = new_condition }
-for _, name in ipairs{ "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Event", "Barrier",
-  "Value", "Array", "Queue", "Dict" } do
-  M[name] = new[name]
-end
-return M
+return core.shared
