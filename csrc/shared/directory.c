@@ -251,6 +251,18 @@ static uint32_t join_locked(void) {
   return 0;
 }
 
+/* Under the mutex, which is given up for a while if all places are taken, maybe
+** by the dead. */
+static uint32_t join(void) {
+  uint32_t member = join_locked();
+  if (member)
+    return member;
+  ccp_mutex_unlock(&dir->mutex);
+  look_for_dead();
+  lock();
+  return join_locked();
+}
+
 static uint32_t remember(uint32_t member) {
   if (member)
     atomic_store_explicit(&me,
@@ -297,7 +309,7 @@ static void after_fork_child(void) {
   if (!dir || mine.live == 0)
     return;
   lock();
-  member = remember(join_locked());
+  member = remember(join());
   for (uint32_t i = 0; member && i < mine.cap; i++) {
     int ok;
     if (mine.counts[i].n == 0)
@@ -338,7 +350,7 @@ uint32_t ccp_member_me(void) {
   if (seen >> 32 == (uint64_t)ccp_process_epoch() + 1)
     member = (uint32_t)seen; /* another thread was faster */
   else
-    member = remember(join_locked());
+    member = remember(join());
   ccp_mutex_unlock(&dir->mutex);
   return member;
 }
