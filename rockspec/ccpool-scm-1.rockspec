@@ -51,6 +51,7 @@ build = {
         "csrc/bind/lsemaphore.c",
         "csrc/bind/lserial.c",
         "csrc/bind/lshared.c",
+        "csrc/bind/lshared_message.c",
         "csrc/bind/lshared_wait.c",
         "csrc/bind/lsubmit.c",
         "csrc/codec/buf.c",

@@ -141,8 +141,10 @@ static int client__gc(lua_State *L) {
   if (ours && !c->leaked)
     ccp_arena_free(c->bell);
   c->bell = NULL;
-  ccp_store_fini(&c->store);
-  ccp_buf_fini(&c->out);
+  if (ours) { /* there may be blocks among these */
+    ccp_store_fini(&c->store);
+    ccp_buf_fini(&c->out);
+  }
   return 0;
 }
 
@@ -307,16 +309,6 @@ static int nothing(lua_State *L) {
 static void run_hooks(lua_State *L) {
   lua_pushcfunction(L, nothing);
   lua_call(L, 0, 0);
-}
-
-void ccp_client_breathe(lua_State *L) {
-  ccp_client *c = ccp_client_peek(L);
-  if (c && c->handles) {
-    ccp_client_collect(L, c);
-    if (c->callback_n > 0)
-      (void)ccp_future_run_callbacks(L, c);
-  }
-  run_hooks(L);
 }
 
 static void set_bell(ccp_client *c, uint32_t state) {

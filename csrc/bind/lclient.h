@@ -70,10 +70,6 @@ typedef int (*ccp_condition)(lua_State *L, void *ud);
 int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
                     int64_t deadline_ns, ccp_condition done, void *ud);
 
-/* What a wait for something else than a pool does now and then: delivers, runs
-** callbacks, and raises what a signal's hook raises. */
-void ccp_client_breathe(lua_State *L);
-
 /* Lets the pools of the state's client finish their pending tasks and ends
 ** them. Never raises; blocks as long as the tasks take. */
 void ccp_client_finish(lua_State *L);

@@ -26,8 +26,7 @@ static int dict_new(lua_State *L) {
 /* ---------------------------------------------------------- keys */
 
 /* Pushes the key at 2 as a string of its type and bytes. A float that is a
-*whole
-** number is the integer, as in tables. */
+** whole number is the integer, as in tables. */
 static ccp_dict_bytes push_key(lua_State *L) {
   lua_Integer i;
   lua_Number f;

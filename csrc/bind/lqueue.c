@@ -26,8 +26,7 @@ static int queue_new(lua_State *L) {
 /* ---------------------------------------------------------- putting */
 
 /* A message that waits for room. The state's buffer is free meanwhile: hooks
-*and
-** callbacks may put something, too. */
+** and callbacks may put something, too. */
 typedef struct parked {
   ccp_buf out;
   ccp_names track;

@@ -42,20 +42,35 @@ static int over(const ccp_wait *w, int rc) {
          ccp_clock_now_ns() >= w->deadline_ns;
 }
 
+static int nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+/* Delivers what has arrived and runs callbacks. Calling any function lets a
+** hook run that a signal handler has set. */
+static int breathe(lua_State *L) {
+  ccp_client *c = ccp_client_peek(L);
+  if (c && c->handles) {
+    ccp_client_collect(L, c);
+    if (c->callback_n > 0)
+      (void)ccp_future_run_callbacks(L, c);
+  }
+  luaL_checkstack(L, 4, NULL);
+  lua_pushcfunction(L, nothing);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
 int ccp_wait_again(lua_State *L, ccp_wait *w, int rc) {
   if (over(w, rc))
     return 0;
   if (!w->first) {
     ccp_object_reap();
-    ccp_client_breathe(L);
+    (void)breathe(L);
   }
   w->first = 0;
   return 1;
-}
-
-static int breathe(lua_State *L) {
-  ccp_client_breathe(L);
-  return 0;
 }
 
 int ccp_wait_again_safely(lua_State *L, ccp_wait *w, int rc, int *raised) {

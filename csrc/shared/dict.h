@@ -35,8 +35,7 @@ typedef struct ccp_dict_bytes {
 } ccp_dict_bytes;
 
 /* Sets or, without a value, deletes. CCP_OK or CCP_E_NOMEM: nothing has
-*changed.
-** *had: there was one. */
+** changed. *had: there was one. */
 int ccp_dict_set(ccp_dict *d, ccp_dict_bytes key, const ccp_dict_bytes *value,
                  int *had);
 
@@ -46,8 +45,7 @@ long long ccp_dict_get(ccp_dict *d, ccp_dict_bytes key, void *room, size_t cap,
                        uint32_t *names);
 
 /* The key of the first entry at place *at or behind it, copied if it fits;
-*moves
-** *at behind it. -1: no more. */
+** moves *at behind it. -1: no more. */
 long long ccp_dict_next(ccp_dict *d, uint64_t *at, void *room, size_t cap);
 uint64_t ccp_dict_size(ccp_dict *d);
 

@@ -2,6 +2,8 @@
 ** The directory of shared objects and of member processes. It lies in the
 ** arena, where the arena's root points; what this process counts for itself
 ** lies in 'mine', under the same mutex. Any thread of any process.
+**
+** Size: entries and members lie behind one mutex, and its repair sees to both.
 */
 #include "shared/directory.h"
 

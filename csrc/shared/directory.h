@@ -26,7 +26,8 @@ uint32_t ccp_directory_end(void);
 /* Changes the count of handles of this process by 1 or -1; returns it. -1: no
 ** memory, or a handle of what is gone. */
 long ccp_directory_count(ccp_object_name name, int by);
-/* True if this process forked within the last two seconds, and after then_ns. */
+/* True if this process forked within the last two seconds, and after
+** then_ns. */
 int ccp_directory_forked_since(int64_t then_ns);
 
 /* ---- object.c, under the mutex */

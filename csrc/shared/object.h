@@ -119,9 +119,8 @@ void ccp_object_reap(void);
 void ccp_object_reap_now(void);
 
 /* A block in the hands of this process, which is freed if the process dies
-*before
-** it lets go and the block's first word is still 0: who links the block to an
-** object sets it first, so that a death between the two loses a block and
+** before it lets go and the block's first word is still 0: who links the block
+** to an object sets it first, so that a death between the two loses a block and
 ** never frees one twice. Both lock-free. */
 void ccp_hand_hold(void *block);
 void ccp_hand_drop(void *block);

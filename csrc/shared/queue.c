@@ -66,8 +66,7 @@ static uint64_t count(ccp_queue *q) {
 }
 
 /* How many were put or taken follows from how many are there: a death leaves
-*one
-** of the two counts one behind its record. */
+** one of the two counts one behind its record. */
 static void queue_repair(ccp_object *o) {
   ccp_queue *q = of(o);
   uint64_t n = count(q), puts = atomic_load(&q->puts);
@@ -220,8 +219,7 @@ static void pass(ccp_queue *q, ccp_segment *s) {
 }
 
 /* A block is in this process's hands once it has left the queue; a death
-*between
-** the two loses it, and never frees what the queue still has. */
+** between the two loses it, and never frees what the queue still has. */
 static void take(ccp_queue *q, unsigned char *room, ccp_item_in *item) {
   ccp_segment *s = q->head;
   const record *r;

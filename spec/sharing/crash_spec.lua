@@ -170,7 +170,7 @@ describe("after its user was killed #crash #slow,", function()
       local kept = {}
       began:put(ccp.current().pid)
       while true do
-        local l <close> = a:lock()
+        local _ <close> = a:lock()
         a:fill(#kept)
         kept[#kept % 20 + 1] = ccp.Array("u8", 10000)
         local inner = ccp.Queue()
