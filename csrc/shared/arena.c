@@ -24,7 +24,8 @@ enum {
 #define BUSY 0xb10cb05eu
 #define IDLE 0xb10cf4eeu
 #define HUGE_PAGE ((size_t)2 << 20)
-#define PUNCH_FROM ((size_t)1 << 20) /* smaller blocks always stay warm */
+#define PUNCH_FROM ((size_t)1 << 16) /* smaller blocks always stay warm */
+#define PAGE ((size_t)1 << 12) /* that blocks which may be punched begin at */
 #define WARM_MOST ((size_t)256 << 20)
 #define OFFSET_MASK (((uint64_t)1 << OFFSET_BITS) - 1)
 
@@ -147,7 +148,9 @@ static void push(unsigned c, header *h) {
 
 static header *fresh(unsigned c) {
   size_t len = (size_t)1 << c;
-  size_t align = len >= HUGE_PAGE ? HUGE_PAGE : HEADER;
+  size_t align = len >= HUGE_PAGE    ? HUGE_PAGE
+                 : len >= PUNCH_FROM ? PAGE
+                                     : HEADER;
   uint64_t top = atomic_load_explicit(&ctl()->top, memory_order_relaxed);
   uint64_t from;
   do {

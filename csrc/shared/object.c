@@ -166,8 +166,11 @@ void ccp_object_adopt_locked(ccp_object_name name, uint32_t member, int *ok) {
 }
 
 void *ccp_object_new(enum ccp_kind kind, size_t size) {
+  static _Atomic uint32_t made; /* relaxed: only now and then */
   uint32_t me = ccp_member_me();
   ccp_object *o = me ? ccp_arena_alloc_zeroed(size) : NULL;
+  if (atomic_fetch_add_explicit(&made, 1, memory_order_relaxed) % 64 == 63)
+    ccp_object_reap();
   if (me && !o) {
     ccp_object_sweep();
     o = ccp_arena_alloc_zeroed(size);

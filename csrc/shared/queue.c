@@ -11,7 +11,7 @@
 #include "shared/arena.h"
 
 enum {
-  SEGMENT = 32 * 1024 - 64, /* a power of two with the arena's header */
+  SEGMENT = 64 * 1024 - 64, /* a power of two with the arena's header */
   SEARCH_NS = 10000,        /* less than a wake-up costs */
   LOOKS = 16
 };
