@@ -80,6 +80,17 @@ return {
     },
   },
   {
+    name = "queue", kinds = BOTH, python = BOTH, rounds = 2, python_rounds = 1,
+    figures = {
+      figure("threads", "rate_M/s", "queue, integers, to a thread: M items/s", { at_least(1) }),
+      figure("processes", "rate_M/s", "the same, to a process: M items/s", { at_least(0.5) }),
+      figure("threads", "bounded_M/s", "queue of 100 places, thread: M items/s"),
+      figure("processes", "bounded_M/s", "the same, process: M items/s"),
+      figure("threads", "1KB_M/s", "queue, 1 KB strings, thread: M items/s"),
+      figure("processes", "1KB_M/s", "the same, process: M items/s"),
+    },
+  },
+  {
     name = "fork_heap", kinds = { "processes", "by_hand" }, rounds = 2,
     figures = {
       figure("processes", "first_result_ms", "500 MB heap, constructor to first result: ms",

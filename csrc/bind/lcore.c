@@ -14,6 +14,8 @@
 #include "bind/lfuture.h"
 #include "codec/codec.h"
 #include "bind/lmath.h"
+#include "bind/lshared.h"
+#include "bind/lsync.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
@@ -162,6 +164,18 @@ static void pin(void) {
     (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/* Stack: the module. */
+static void add_shared_classes(lua_State *L) {
+  ccp_lock_class(L);
+  ccp_semaphore_class(L);
+  ccp_event_class(L);
+  ccp_condition_class(L);
+  ccp_barrier_class(L);
+  ccp_array_class(L);
+  ccp_queue_class(L);
+  ccp_dict_class(L);
+}
+
 /* Once per state, even if package.loaded forgets it: futures, executors and
 ** the table of what is in flight belong together. */
 int luaopen_ccpool_core(lua_State *L) {
@@ -178,6 +192,8 @@ int luaopen_ccpool_core(lua_State *L) {
       {"watch", ccp_future_watch},
       {"failed", ccp_future_failed},
       {"is_future", ccp_future_is},
+      {"shared_stats", ccp_sharing_stats},
+      {"reap", ccp_sharing_reap},
       {"set_error_maker", core_set_error_maker},
       {"set_callback_reporter", core_set_callback_reporter},
       {"set_unheard_reporter", core_set_unheard_reporter},
@@ -201,6 +217,7 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_crew_functions(L);
   ccp_stats_function(L);
   ccp_math_functions(L);
+  add_shared_classes(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

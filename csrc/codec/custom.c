@@ -31,7 +31,7 @@ static int get_nothing(void *ud, uint64_t id, const void **dump, size_t *len) {
 const ccp_funcs ccp_funcs_home = {NULL, put_nothing, get_nothing, 0};
 
 /* Built in: registered wherever this library is loaded. */
-#define HERE "ccpool.core"
+#define HERE "ccpool"
 
 static void set_entry(lua_State *L, int entry, int field, int value) {
   lua_pushvalue(L, value);

@@ -5,11 +5,13 @@
 #include "os/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -171,6 +173,42 @@ int ccp_process_pidfd(pid_t pid) {
   errno = ENOSYS;
   return -1;
 #endif
+}
+
+/* No stdio: it is called in children that have just been forked. */
+static size_t read_stat(pid_t pid, char *text, size_t room) {
+  char path[40];
+  ssize_t n = -1;
+  int fd;
+  (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+  fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return 0;
+  while ((n = read(fd, text, room - 1)) < 0 && errno == EINTR)
+    ;
+  ccp_fd_close(fd);
+  text[n > 0 ? n : 0] = '\0';
+  return n > 0 ? (size_t)n : 0;
+}
+
+/* After the name, which may contain anything but ends with the last ')', come
+** the state and, 19 fields later, the start. */
+uint64_t ccp_process_started(pid_t pid) {
+  char text[512];
+  const char *p;
+  if (read_stat(pid, text, sizeof text) == 0)
+    return kill(pid, 0) != 0 && errno == ESRCH ? 0 : 1;
+  p = strrchr(text, ')');
+  if (!p || !p[1])
+    return 1;
+  p += 2;
+  if (*p == 'Z' || *p == 'X' || *p == 'x')
+    return 0;
+  for (int i = 0; i < 19 && p; i++) {
+    p = strchr(p, ' ');
+    p = p ? p + 1 : NULL;
+  }
+  return p ? strtoull(p, NULL, 10) + 2 : 1;
 }
 
 /* Number 'which' of the sizes that the system tells, in bytes. */

@@ -41,6 +41,11 @@ void ccp_process_be_zygote(void);
 /* A descriptor that is readable once process 'pid' ended, or -1. */
 int ccp_process_pidfd(pid_t pid);
 
+/* When process 'pid' was started, in ticks since the system was: together they
+** name a process for good. 0 if it has ended, though nobody has waited for it
+** yet; 1 if that cannot be found out. Async-signal-safe. */
+uint64_t ccp_process_started(pid_t pid);
+
 /* The resident set in bytes of process 'pid', 0 if it cannot be read. */
 int64_t ccp_process_rss(pid_t pid);
 

@@ -24,7 +24,8 @@ enum {
 #define BUSY 0xb10cb05eu
 #define IDLE 0xb10cf4eeu
 #define HUGE_PAGE ((size_t)2 << 20)
-#define PUNCH_FROM ((size_t)1 << 20) /* smaller blocks always stay warm */
+#define PUNCH_FROM ((size_t)1 << 16) /* smaller blocks always stay warm */
+#define PAGE ((size_t)1 << 12) /* that blocks which may be punched begin at */
 #define WARM_MOST ((size_t)256 << 20)
 #define OFFSET_MASK (((uint64_t)1 << OFFSET_BITS) - 1)
 
@@ -40,6 +41,7 @@ typedef struct control {
   _Atomic uint64_t top;  /* offset of the fresh end */
   _Atomic uint64_t warm; /* bytes of large idle blocks that kept pages */
   _Atomic uint64_t heads[CLASS_MAX + 1]; /* tag << OFFSET_BITS | offset */
+  _Atomic(void *) root;
 } control;
 
 static unsigned char *base; /* both set once, before any fork */
@@ -146,7 +148,9 @@ static void push(unsigned c, header *h) {
 
 static header *fresh(unsigned c) {
   size_t len = (size_t)1 << c;
-  size_t align = len >= HUGE_PAGE ? HUGE_PAGE : HEADER;
+  size_t align = len >= HUGE_PAGE    ? HUGE_PAGE
+                 : len >= PUNCH_FROM ? PAGE
+                                     : HEADER;
   uint64_t top = atomic_load_explicit(&ctl()->top, memory_order_relaxed);
   uint64_t from;
   do {
@@ -163,7 +167,11 @@ static header *fresh(unsigned c) {
   return at(from);
 }
 
-void *ccp_arena_alloc(size_t len, size_t *room) {
+_Atomic(void *) *ccp_arena_root(void) {
+  return base ? &ctl()->root : NULL;
+}
+
+static void *take(size_t len, size_t *room) {
   unsigned c = class_for(len);
   header *h;
   if (!base || c > CLASS_MAX)
@@ -180,6 +188,30 @@ void *ccp_arena_alloc(size_t len, size_t *room) {
   if (room)
     *room = ((size_t)1 << c) - HEADER;
   return (unsigned char *)h + HEADER;
+}
+
+void *ccp_arena_alloc(size_t len, size_t *room) {
+  return take(len, room);
+}
+
+/* A block without pages is 0 but for the beginning of its first page and the
+** end of its last, which it may share with neighbours. */
+void *ccp_arena_alloc_zeroed(size_t len) {
+  unsigned char *p = take(len, NULL);
+  size_t page = ccp_mapping_page(), edge;
+  if (!p)
+    return NULL;
+  if (len < PUNCH_FROM) {
+    memset(p, 0, len);
+    return p;
+  }
+  if (!header_of(p)->cold)
+    ccp_mapping_punch(p, len);
+  edge = page - ((uintptr_t)p & (page - 1));
+  memset(p, 0, edge);
+  edge = ((uintptr_t)p + len) & (page - 1);
+  memset(p + len - edge, 0, edge);
+  return p;
 }
 
 static void chill(header *h, size_t len) {

@@ -8,6 +8,7 @@
 #ifndef CCP_SHARED_ARENA_H
 #define CCP_SHARED_ARENA_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 /* Reserves the arena, once. CCPOOL_ARENA sets its size in bytes (K, M, G
@@ -19,6 +20,13 @@ int ccp_arena_open(void);
 ** NULL when the arena is full. *room gets its real size if room is not NULL.
 ** Any thread, any process; lock-free. Give back with ccp_arena_free. */
 void *ccp_arena_alloc(size_t len, size_t *room);
+
+/* The same, but every byte of it is 0. Pages nobody writes to cost nothing. */
+void *ccp_arena_alloc_zeroed(size_t len);
+
+/* One word, at first NULL, that all processes of the family see: where what
+** lies in the arena begins. NULL without an arena. */
+_Atomic(void *) *ccp_arena_root(void);
 
 /* Gives a block back; NULL is ignored. Any process of the family. */
 void ccp_arena_free(void *block);

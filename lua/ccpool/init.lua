@@ -6,6 +6,7 @@ local core = require "ccpool.core"
 local errors = require "ccpool.errors"
 local executor = require "ccpool.executor"
 local types = require "ccpool.types"
+local sharing = require "ccpool.sharing"
 local waiting = require "ccpool.waiting"
 
 local ccpool = {
@@ -116,5 +117,7 @@ function core.Map:collect()
   list.n = n
   return list, failures
 end
+
+for name, make in pairs(sharing) do ccpool[name] = make end
 
 return ccpool

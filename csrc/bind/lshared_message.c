@@ -1,0 +1,109 @@
+/*
+** What is stored in queues and dicts, to bytes and back, with the objects that
+** it names. The thread of the Lua state.
+*/
+#include "bind/lshared.h"
+
+#include <string.h>
+
+#include "bind/lerror.h"
+#include "os/codes.h"
+#include "shared/arena.h"
+
+/* shared_stats() -> objects, members; bytes of the arena handed out, warm. */
+int ccp_sharing_stats(lua_State *L) {
+  uint32_t objects, members;
+  size_t reserved, used, warm;
+  ccp_object_stats(&objects, &members);
+  ccp_arena_stats(&reserved, &used, &warm);
+  lua_pushinteger(L, objects);
+  lua_pushinteger(L, members);
+  lua_pushinteger(L, (lua_Integer)used);
+  lua_pushinteger(L, (lua_Integer)warm);
+  return 4;
+}
+
+/* reap(): lets go what dead processes held. */
+int ccp_sharing_reap(lua_State *L) {
+  (void)L;
+  ccp_object_reap_now();
+  return 0;
+}
+
+void ccp_sharing_unkeep(ccp_sharing *s) {
+  for (size_t i = 0; i < s->track.n; i++)
+    ccp_object_keep(s->track.list[i].name, -1);
+  s->track.n = 0;
+}
+
+void ccp_sharing_stored(ccp_sharing *s) {
+  s->track.n = 0;
+}
+
+static int put_message(lua_State *L, ccp_sharing *s, int at, const char *noun,
+                       size_t prefix) {
+  static const char zeros[32] = {0};
+  ccp_what what = {noun, -1};
+  int rc = ccp_buf_put(&s->out, zeros, prefix);
+  if (rc == CCP_OK)
+    rc = ccp_encode_in(L, s->codec, at, 1, what, &s->out, NULL);
+  s->tracking = 0;
+  for (size_t i = 0; i < s->track.n && rc == CCP_OK; i++)
+    rc = ccp_buf_put(&s->out, &s->track.list[i].name, sizeof(ccp_object_name));
+  return rc;
+}
+
+/* A memory error of Lua leaves 'tracking' set, and names in the list: both are
+** put right by the next message. */
+uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
+                            const char *noun, size_t prefix) {
+  int rc;
+  ccp_sharing_unkeep(s);
+  ccp_buf_reset(&s->out);
+  s->tracking = 1;
+  rc = put_message(L, s, at, noun, prefix);
+  if (rc != CCP_OK) {
+    ccp_sharing_unkeep(s);
+    (void)ccp_error_raise(L, rc, NULL);
+  }
+  return (uint32_t)s->track.n;
+}
+
+void ccp_sharing_decode(lua_State *L, ccp_sharing *s, const void *p,
+                        size_t len) {
+  size_t used;
+  if (ccp_decode_in(L, s->codec, p, len, &used, NULL) != 1)
+    luaL_error(L, "malformed message: one value expected");
+}
+
+typedef struct stored_message {
+  ccp_sharing *s;
+  const void *p;
+  size_t len;
+} stored_message;
+
+static int decode_stored(lua_State *L) {
+  const stored_message *m = lua_touserdata(L, 1);
+  ccp_sharing_decode(L, m->s, m->p, m->len);
+  return 1;
+}
+
+int ccp_sharing_decode_safely(lua_State *L, ccp_sharing *s, const void *p,
+                              size_t len) {
+  stored_message m = {s, p, len};
+  int status;
+  lua_pushcfunction(L, decode_stored);
+  lua_pushlightuserdata(L, &m);
+  s->stored++;
+  status = lua_pcall(L, 1, 1, 0);
+  s->stored--;
+  return status;
+}
+
+void ccp_sharing_forget(const unsigned char *end, uint32_t n) {
+  for (uint32_t i = 1; i <= n; i++) {
+    ccp_object_name name;
+    memcpy(&name, end - i * sizeof name, sizeof name);
+    ccp_object_keep(name, -1);
+  }
+}

@@ -1,0 +1,283 @@
+/*
+** Dicts. Any thread of any process.
+*/
+#include "shared/dict.h"
+
+#include <string.h>
+
+#include "os/codes.h"
+#include "shared/arena.h"
+
+enum {
+  PLACES_LEAST = 6
+}; /* with the arena's header and ours: a block of 128 */
+
+struct ccp_dict_entry {
+  uint64_t hash;
+  uint64_t value_len;
+  uint32_t key_len, names;
+  unsigned char bytes[]; /* the key, then the value */
+};
+
+struct ccp_dict_table {
+  uint64_t places; /* no power of two: what a block has room for */
+  ccp_dict_entry *at[];
+};
+
+/* Marks a place whose entry was deleted: an address no entry has. */
+#define GAP ((ccp_dict_entry *)(uintptr_t)1)
+
+static ccp_dict *of(ccp_object *o) {
+  return (ccp_dict *)(void *)o;
+}
+
+static unsigned is_entry(const ccp_dict_entry *e) {
+  return e && e != GAP;
+}
+
+/* FNV-1a, and a last mix, for the places are found by the low bits. */
+static uint64_t hash_of(const ccp_dict_bytes *key) {
+  const unsigned char *p = key->p;
+  uint64_t h = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < key->len; i++)
+    h = (h ^ p[i]) * 0x100000001b3u;
+  h ^= h >> 32;
+  h *= 0x9e3779b97f4a7c15u;
+  return h ^ (h >> 29);
+}
+
+/* ------------------------------------------------------------ the mutex */
+
+/* What is loose and not in the table was on its way in or out. */
+static void dict_repair(ccp_object *o) {
+  ccp_dict *d = of(o);
+  ccp_dict_entry *loose = d->loose;
+  d->n = d->used = 0;
+  for (uint64_t i = 0; d->table && i < d->table->places; i++) {
+    const ccp_dict_entry *e = d->table->at[i];
+    d->used += e != NULL;
+    d->n += is_entry(e);
+    if (e == loose)
+      loose = NULL;
+  }
+  d->loose = NULL;
+  ccp_arena_free(loose);
+}
+
+static void dict_left(ccp_object *o, uint32_t member, int died) {
+  (void)died;
+  ccp_latch_left(&of(o)->latch, member);
+}
+
+typedef void (*forget_name)(ccp_object_name name);
+
+/* A reader may have the bytes already, and be about to decode them. */
+static void forget_later(ccp_object_name name) {
+  ccp_object_lease(name);
+  ccp_object_keep(name, -1);
+}
+
+static void forget(const ccp_dict_entry *e, forget_name f) {
+  const unsigned char *end = e->bytes + e->key_len + e->value_len;
+  for (uint32_t i = 0; i < e->names; i++) {
+    ccp_object_name name;
+    memcpy(&name, end - (i + 1) * sizeof name, sizeof name);
+    f(name);
+  }
+}
+
+static void dict_fini(ccp_object *o) {
+  ccp_dict *d = of(o);
+  ccp_dict_table *t = d->table;
+  ccp_dict_entry *loose = d->loose;
+  d->loose = NULL;
+  ccp_arena_free(loose);
+  for (uint64_t i = 0; t && i < t->places; i++) {
+    ccp_dict_entry *e = t->at[i];
+    t->at[i] = NULL;
+    if (!is_entry(e))
+      continue;
+    forget(e, ccp_object_unkeep_locked);
+    ccp_arena_free(e);
+  }
+  d->table = NULL;
+  ccp_arena_free(t);
+}
+
+const ccp_object_ops ccp_dict_ops = {dict_repair, dict_left, dict_fini};
+
+ccp_dict *ccp_dict_new(void) {
+  return ccp_object_new(CCP_K_DICT, sizeof(ccp_dict));
+}
+
+/* ------------------------------------------------------------ the table */
+
+static int same_key(const ccp_dict_entry *e, uint64_t hash,
+                    const ccp_dict_bytes *key) {
+  return e->hash == hash && e->key_len == key->len &&
+         memcmp(e->bytes, key->p, key->len) == 0;
+}
+
+/* The key's place, or where it could be put (a fresh place or a gap); NULL: the
+** table is full, or there is none. */
+static ccp_dict_entry **find(ccp_dict *d, uint64_t hash,
+                             const ccp_dict_bytes *key) {
+  ccp_dict_entry **room = NULL;
+  ccp_dict_table *t = d->table;
+  if (!t)
+    return NULL;
+  for (uint64_t i = 0, at = hash % t->places; i < t->places; i++) {
+    ccp_dict_entry **p = &t->at[at];
+    if (!*p)
+      return room ? room : p;
+    if (*p == GAP)
+      room = room ? room : p;
+    else if (same_key(*p, hash, key))
+      return p;
+    at = at + 1 == t->places ? 0 : at + 1;
+  }
+  return room;
+}
+
+static void move_entries(ccp_dict_table *to, const ccp_dict_table *from) {
+  for (uint64_t i = 0; from && i < from->places; i++) {
+    ccp_dict_entry *e = from->at[i];
+    uint64_t at;
+    if (!is_entry(e))
+      continue;
+    for (at = e->hash % to->places; to->at[at];)
+      at = at + 1 == to->places ? 0 : at + 1;
+    to->at[at] = e;
+  }
+}
+
+/* A table of about twice as many places as there are to be entries. The old one
+** stays whole until the new one takes its place. */
+static int rebuild(ccp_dict *d, uint64_t n) {
+  ccp_dict_table *old = d->table, *t;
+  uint64_t places = 2 * n > PLACES_LEAST ? 2 * n : PLACES_LEAST;
+  t = ccp_arena_alloc_zeroed(sizeof *t + places * sizeof t->at[0]);
+  if (!t)
+    return CCP_E_NOMEM;
+  t->places = places;
+  move_entries(t, old);
+  d->table = t;
+  d->used = d->n;
+  ccp_arena_free(old);
+  return CCP_OK;
+}
+
+static int make_room(ccp_dict *d) {
+  uint64_t places = d->table ? d->table->places : 0;
+  return (d->used + 1) * 4 > places * 3 ? rebuild(d, d->n + 1 + d->n / 2)
+                                        : CCP_OK;
+}
+
+static ccp_dict_entry *new_entry(const ccp_dict_bytes *key, uint64_t hash,
+                                 const ccp_dict_bytes *value) {
+  ccp_dict_entry *e = ccp_arena_alloc(sizeof *e + key->len + value->len, NULL);
+  if (!e)
+    return NULL;
+  e->hash = hash;
+  e->key_len = (uint32_t)key->len;
+  e->value_len = value->len;
+  e->names = value->names;
+  memcpy(e->bytes, key->p, key->len);
+  memcpy(e->bytes + key->len, value->p, value->len);
+  return e;
+}
+
+/* What is taken out is loose until it is freed. */
+static ccp_dict_entry *put(ccp_dict *d, ccp_dict_entry **place,
+                           ccp_dict_entry *e) {
+  ccp_dict_entry *old = *place;
+  d->loose = e;
+  if (!old)
+    d->used++;
+  if (!is_entry(old))
+    d->n++;
+  *place = e;
+  d->loose = is_entry(old) ? old : NULL;
+  return d->loose;
+}
+
+static ccp_dict_entry *take_out(ccp_dict *d, ccp_dict_entry **place) {
+  ccp_dict_entry *old = *place;
+  d->loose = old;
+  *place = GAP;
+  d->n--;
+  if (d->table->places > 64 && d->n * 8 < d->table->places)
+    (void)rebuild(d, d->n + d->n / 2); /* without memory it stays as it is */
+  return old;
+}
+
+/* The objects that the old value names are let go without the mutex: the
+** directory's comes before it. */
+int ccp_dict_set(ccp_dict *d, ccp_dict_bytes key, const ccp_dict_bytes *value,
+                 int *had) {
+  uint64_t hash = hash_of(&key);
+  ccp_dict_entry *e = value ? new_entry(&key, hash, value) : NULL, *old = NULL;
+  ccp_dict_entry **place;
+  int rc = value && !e ? CCP_E_NOMEM : CCP_OK;
+  ccp_object_lock(&d->object);
+  if (rc == CCP_OK && value)
+    rc = make_room(d);
+  place = rc == CCP_OK ? find(d, hash, &key) : NULL;
+  *had = place && is_entry(*place);
+  if (place && value)
+    old = put(d, place, e);
+  else if (*had)
+    old = take_out(d, place);
+  d->loose = NULL;
+  ccp_object_unlock(&d->object);
+  if (rc != CCP_OK)
+    ccp_arena_free(e);
+  if (old) {
+    forget(old, forget_later);
+    ccp_arena_free(old);
+  }
+  return rc;
+}
+
+long long ccp_dict_get(ccp_dict *d, ccp_dict_bytes key, void *room, size_t cap,
+                       uint32_t *names) {
+  uint64_t hash = hash_of(&key);
+  ccp_dict_entry **place;
+  long long len = -1;
+  ccp_object_lock(&d->object);
+  place = find(d, hash, &key);
+  if (place && is_entry(*place)) {
+    const ccp_dict_entry *e = *place;
+    len = (long long)e->value_len;
+    *names = e->names;
+    if (e->value_len <= cap)
+      memcpy(room, e->bytes + e->key_len, e->value_len);
+  }
+  ccp_object_unlock(&d->object);
+  return len;
+}
+
+long long ccp_dict_next(ccp_dict *d, uint64_t *at, void *room, size_t cap) {
+  long long len = -1;
+  ccp_object_lock(&d->object);
+  while (d->table && *at < d->table->places && !is_entry(d->table->at[*at]))
+    ++*at;
+  if (d->table && *at < d->table->places) {
+    const ccp_dict_entry *e = d->table->at[*at];
+    len = e->key_len;
+    if (e->key_len <= cap) {
+      memcpy(room, e->bytes, e->key_len);
+      ++*at;
+    }
+  }
+  ccp_object_unlock(&d->object);
+  return len;
+}
+
+uint64_t ccp_dict_size(ccp_dict *d) {
+  uint64_t n;
+  ccp_object_lock(&d->object);
+  n = d->n;
+  ccp_object_unlock(&d->object);
+  return n;
+}

@@ -1,0 +1,40 @@
+/*
+** The directory: which shared objects and which member processes there are.
+** For object.c only.
+*/
+#ifndef CCP_SHARED_DIRECTORY_H
+#define CCP_SHARED_DIRECTORY_H
+
+#include <stdint.h>
+
+#include "shared/object.h"
+
+/* Takes the directory's mutex, repairing what a dead holder left. False: there
+** is no directory. */
+int ccp_directory_lock(void);
+void ccp_directory_unlock(void);
+
+/* ---- under the mutex */
+
+/* Gives the object an index and an id and counts it once; false: no memory. */
+int ccp_directory_add(ccp_object *o);
+ccp_object *ccp_directory_at(uint32_t index);
+/* Forgets the object there. */
+void ccp_directory_clear(uint32_t index);
+/* All indices lie below. */
+uint32_t ccp_directory_end(void);
+/* Changes the count of handles of this process by 1 or -1; returns it. -1: no
+** memory, or a handle of what is gone. */
+long ccp_directory_count(ccp_object_name name, int by);
+/* True if this process forked within the last two seconds, and after
+** then_ns. */
+int ccp_directory_forked_since(int64_t then_ns);
+
+/* ---- object.c, under the mutex */
+
+void ccp_object_sweep_locked(void);
+void ccp_object_bury_locked(uint32_t member);
+/* *ok: the member holds the object from now on. */
+void ccp_object_adopt_locked(ccp_object_name name, uint32_t member, int *ok);
+
+#endif

@@ -1,0 +1,302 @@
+/*
+** The directory of shared objects: references, messages in transit, and what
+** dead members leave behind. Any thread of any process. A process may die at
+** any instruction: each step commits with one store, and who finds the
+** directory's mutex abandoned repairs what was left between two.
+*/
+#include "shared/object.h"
+
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/codes.h"
+#include "os/futex.h"
+#include "shared/arena.h"
+#include "shared/directory.h"
+
+#define LEASE_NS (10 * CCP_NS_PER_S)
+#define PENDING_NS (3600 * CCP_NS_PER_S)
+
+static const ccp_object_ops *const ops[CCP_K_COUNT] = {
+    [CCP_K_LOCK] = &ccp_lock_ops,           //
+    [CCP_K_SEMAPHORE] = &ccp_semaphore_ops, //
+    [CCP_K_EVENT] = &ccp_event_ops,         //
+    [CCP_K_CONDITION] = &ccp_condition_ops, //
+    [CCP_K_BARRIER] = &ccp_barrier_ops,     //
+    [CCP_K_ARRAY] = &ccp_array_ops,         //
+    [CCP_K_QUEUE] = &ccp_queue_ops,         //
+    [CCP_K_DICT] = &ccp_dict_ops};
+
+/* ------------------------------------------------------------ the mutex */
+
+void ccp_object_lock(ccp_object *o) {
+  if (ccp_mutex_lock(&o->mutex))
+    ops[o->kind]->repair(o);
+}
+
+void ccp_object_unlock(ccp_object *o) {
+  ccp_mutex_unlock(&o->mutex);
+}
+
+/* Whoever calls sleepers has counted them down; who leaves by itself does it
+** here. */
+int ccp_sleep(ccp_object *o, ccp_sleepers *s, int64_t deadline_ns) {
+  uint32_t word = atomic_load(&s->word);
+  int rc;
+  if (deadline_ns <= 0)
+    return CCP_E_TIMEOUT;
+  s->asleep++;
+  ccp_object_unlock(o);
+  rc = ccp_futex_wait(&s->word, word, deadline_ns);
+  ccp_object_lock(o);
+  if (rc != CCP_OK && s->asleep > 0)
+    s->asleep--;
+  return rc;
+}
+
+uint32_t ccp_sleepers_call(ccp_sleepers *s, uint32_t n) {
+  if (n > s->asleep)
+    n = s->asleep;
+  s->asleep -= n;
+  if (n > 0)
+    atomic_fetch_add(&s->word, 1);
+  return n;
+}
+
+void ccp_sleepers_wake(ccp_sleepers *s, uint32_t n) {
+  if (n > 0)
+    ccp_futex_wake(&s->word, n < INT32_MAX ? (int)n : CCP_WAKE_ALL);
+}
+
+/* ------------------------------------------------------------ references */
+
+static uint64_t bit_of(uint32_t member) {
+  return (uint64_t)1 << (ccp_member_slot(member) % 64);
+}
+
+static uint64_t *word_of(ccp_object *o, uint32_t member) {
+  return &o->holders[ccp_member_slot(member) / 64];
+}
+
+static int held(const ccp_object *o) {
+  for (size_t i = 0; i < CCP_MEMBERS / 64; i++)
+    if (o->holders[i])
+      return 1;
+  return o->kept > 0;
+}
+
+/* The id goes first: a death in here is seen by it, and the rest is done by the
+** repair. */
+static void free_locked(ccp_object *o) {
+  uint32_t index = o->index;
+  atomic_store(&o->id, 0);
+  ops[o->kind]->fini(o);
+  ccp_directory_clear(index);
+  ccp_arena_free(o);
+}
+
+/* An object that was never sent has no message that could name it. */
+static int may_go(const ccp_object *o, int64_t now) {
+  int64_t since = now - o->touched_ns;
+  if (held(o))
+    return 0;
+  return !o->sent || since > PENDING_NS || (!o->pending && since > LEASE_NS);
+}
+
+/* What is freed may have been all that kept others. */
+static int orphans; /* under the directory's mutex */
+
+void ccp_object_sweep_locked(void) {
+  uint32_t end = ccp_directory_end();
+  int64_t now = ccp_clock_now_ns();
+  do {
+    orphans = 0;
+    for (uint32_t i = 0; i < end; i++) {
+      ccp_object *o = ccp_directory_at(i);
+      if (o && (atomic_load(&o->id) == 0 || may_go(o, now)))
+        free_locked(o);
+    }
+  } while (orphans);
+}
+
+static void free_all_locked(ccp_object *o) {
+  free_locked(o);
+  if (orphans)
+    ccp_object_sweep_locked();
+}
+
+void ccp_object_sweep(void) {
+  if (!ccp_directory_lock())
+    return;
+  ccp_object_sweep_locked();
+  ccp_directory_unlock();
+}
+
+/* The bit is cleared first: then a death leaves an object that the next sweep
+** frees. */
+static void leave_locked(ccp_object *o, uint32_t member, int died) {
+  if (!(*word_of(o, member) & bit_of(member)))
+    return;
+  ccp_object_lock(o);
+  ops[o->kind]->left(o, member, died);
+  ccp_object_unlock(o);
+  *word_of(o, member) &= ~bit_of(member);
+}
+
+void ccp_object_bury_locked(uint32_t member) {
+  uint32_t end = ccp_directory_end();
+  for (uint32_t i = 0; i < end; i++) {
+    ccp_object *o = ccp_directory_at(i);
+    if (o && atomic_load(&o->id) != 0)
+      leave_locked(o, member, 1);
+  }
+  ccp_object_sweep_locked();
+}
+
+static ccp_object *find_locked(ccp_object_name name) {
+  ccp_object *o = ccp_directory_at(name.index);
+  return o && name.id != 0 && atomic_load(&o->id) == name.id ? o : NULL;
+}
+
+void ccp_object_adopt_locked(ccp_object_name name, uint32_t member, int *ok) {
+  ccp_object *o = find_locked(name);
+  *ok = o != NULL;
+  if (o)
+    *word_of(o, member) |= bit_of(member);
+}
+
+void *ccp_object_new(enum ccp_kind kind, size_t size) {
+  static _Atomic uint32_t made; /* relaxed: only now and then */
+  uint32_t me = ccp_member_me();
+  ccp_object *o = me ? ccp_arena_alloc_zeroed(size) : NULL;
+  if (atomic_fetch_add_explicit(&made, 1, memory_order_relaxed) % 64 == 63)
+    ccp_object_reap();
+  if (me && !o) {
+    ccp_object_sweep();
+    o = ccp_arena_alloc_zeroed(size);
+  }
+  if (!o)
+    return NULL;
+  o->kind = kind;
+  o->made_ns = ccp_clock_now_ns();
+  *word_of(o, me) |= bit_of(me);
+  if (ccp_mutex_init(&o->mutex) != CCP_OK || !ccp_directory_lock()) {
+    ccp_arena_free(o);
+    return NULL;
+  }
+  if (!ccp_directory_add(o)) {
+    ccp_directory_unlock();
+    ccp_arena_free(o);
+    return NULL;
+  }
+  if (o->index % 64 == 63)
+    ccp_object_sweep_locked();
+  ccp_directory_unlock();
+  return o;
+}
+
+ccp_object *ccp_object_take(ccp_object_name name, enum ccp_kind kind,
+                            int received) {
+  uint32_t me = ccp_member_me();
+  ccp_object *o;
+  if (!me || !ccp_directory_lock())
+    return NULL;
+  o = find_locked(name);
+  if (o && o->kind != kind)
+    o = NULL;
+  if (o && ccp_directory_count(name, 1) < 0)
+    o = NULL;
+  if (o) {
+    *word_of(o, me) |= bit_of(me);
+    if (received) {
+      o->pending -= o->pending > 0;
+      o->touched_ns = ccp_clock_now_ns();
+    }
+  }
+  ccp_directory_unlock();
+  return o;
+}
+
+/* A child that was forked a moment ago may not have had the time to take what
+** it inherited: then the object is kept for as long as one just sent. */
+void ccp_object_release(ccp_object_name name) {
+  uint32_t me = ccp_member_me();
+  ccp_object *o;
+  if (!me || !ccp_directory_lock())
+    return;
+  if (ccp_directory_count(name, -1) == 0 && (o = find_locked(name)) != NULL) {
+    leave_locked(o, me, 0);
+    if (ccp_directory_forked_since(o->made_ns)) {
+      o->sent = 1;
+      o->touched_ns = ccp_clock_now_ns();
+    }
+    if (may_go(o, ccp_clock_now_ns()))
+      free_all_locked(o);
+  }
+  ccp_directory_unlock();
+}
+
+int ccp_object_inherited(ccp_object_name name) {
+  uint32_t me = ccp_member_me();
+  int ok = 0;
+  ccp_object *o;
+  if (!me || !ccp_directory_lock())
+    return 0;
+  o = find_locked(name);
+  if (o)
+    ok = (*word_of(o, me) & bit_of(me)) != 0;
+  ccp_directory_unlock();
+  return ok;
+}
+
+void ccp_object_sent(ccp_object_name name) {
+  ccp_object *o;
+  if (!ccp_directory_lock())
+    return;
+  o = find_locked(name);
+  if (o) {
+    o->pending++;
+    o->sent = 1;
+    o->touched_ns = ccp_clock_now_ns();
+  }
+  ccp_directory_unlock();
+}
+
+static void keep_locked(ccp_object *o, int by) {
+  if (by > 0 || o->kept > 0)
+    o->kept += (uint32_t)by;
+}
+
+/* Who gets a stored message takes its objects before they are kept no more. */
+void ccp_object_keep(ccp_object_name name, int by) {
+  ccp_object *o;
+  if (!ccp_directory_lock())
+    return;
+  o = find_locked(name);
+  if (o) {
+    keep_locked(o, by);
+    if (may_go(o, ccp_clock_now_ns()))
+      free_all_locked(o);
+  }
+  ccp_directory_unlock();
+}
+
+void ccp_object_lease(ccp_object_name name) {
+  ccp_object *o;
+  if (!ccp_directory_lock())
+    return;
+  o = find_locked(name);
+  if (o) {
+    o->sent = 1;
+    o->touched_ns = ccp_clock_now_ns();
+  }
+  ccp_directory_unlock();
+}
+
+void ccp_object_unkeep_locked(ccp_object_name name) {
+  ccp_object *o = find_locked(name);
+  if (!o)
+    return;
+  keep_locked(o, -1);
+  orphans = 1;
+}
