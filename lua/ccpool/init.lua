@@ -5,6 +5,8 @@
 local core = require "ccpool.core"
 local errors = require "ccpool.errors"
 local executor = require "ccpool.executor"
+local process = require "ccpool.process"
+local thread = require "ccpool.thread"
 local types = require "ccpool.types"
 local waiting = require "ccpool.waiting"
 
@@ -13,6 +15,8 @@ local ccpool = {
   ThreadPoolExecutor = executor.ThreadPoolExecutor,
   ProcessPoolExecutor = executor.ProcessPoolExecutor,
   SerialExecutor = executor.SerialExecutor,
+  Thread = thread.Thread,
+  Process = process.Process,
   wait = waiting.wait,
   as_completed = waiting.as_completed,
   all = waiting.all,
