@@ -113,24 +113,29 @@ for _, kind in ipairs(KINDS) do
   end)
 end
 
-describe("an alarm while a program joins #crash", function()
-  it("runs its handler, and the wait goes on", function()
+describe("a signal while a program joins #crash", function()
+  it("has its handler run, and the wait goes on", function()
     for _, kind in ipairs(KINDS) do
-      local result = program.run(HEAD .. ([[
+      local result = program.run(([[
+        local ccpool = require "ccpool"
         local signal, unistd = require "posix.signal", require "posix.unistd"
-        local h = ccpool.%s{ target = forever, daemon = true }
+        local gate = os.tmpname()
+        local function wait(path)
+          repeat
+            local file = io.open(path)
+            if file then file:close() end
+          until not file
+        end
+        local h = ccpool.%s{ target = wait, args = { gate } }
         h:start()
         local n = 0
         signal.signal(signal.SIGALRM, function()
           n = n + 1
-          if n == 3 then error("enough", 0) end
-          require "posix.signal".kill(unistd.getpid(), signal.SIGALRM)
+          if n == 2 then os.remove(gate) else unistd.alarm(1) end
         end)
         unistd.alarm(1)
-        print(pcall(h.join, h))
-        print(n)]]):format(kind))
-      assert.equal("", result.err)
-      assert.equal("false\tenough\n3\n", result.out)
+        print(h:join(), n)]]):format(kind))
+      assert.same({ code = 0, out = "true\t2\n", err = "" }, result)
     end
   end)
 end)
@@ -157,12 +162,14 @@ describe("output of processes by hand #crash", function()
       local stop = os.tmpname()
       local function chatter(path)
         local n = 0
-        while io.open(path) do
+        repeat
+          local file = io.open(path)
+          if file then file:close() end
           for _ = 1, 50 do
             n = n + 1
             io.write("t", n, "\n")
           end
-        end
+        until not file
         return n
       end
       local t = ccpool.Thread{ target = chatter, args = { stop } }
@@ -175,14 +182,11 @@ describe("output of processes by hand #crash", function()
       os.remove(stop)
       local n = t:result()
       io.write("n ", n, "\n")]]
-    local lines, c = 0, 0
-    for line in result.out:gmatch("[^\n]+") do
-      lines = lines + 1
-      if line == "c" then c = c + 1 end
-    end
+    -- full buffers are written out in the middle of lines, so lines may be torn
+    local function count(character) return select(2, result.out:gsub(character, "")) end
     assert.equal("", result.err)
-    assert.equal(200, c)
-    assert.equal(tonumber(result.out:match("n (%d+)\n$")) + 201, lines)
+    assert.equal(200, count "c")
+    assert.equal(tonumber(result.out:match("n (%d+)\n$")) + 201, count "\n")
   end)
 end)
 
