@@ -80,10 +80,10 @@ end)
 -- assert(seen == 4)
 ccpool.poll = core.step
 
---- Inside a worker, who it is.
+--- Inside a worker, or a thread or process by hand, who it is.
 -- @treturn ?table `kind` ("thread" or "process"), `id`, `name`, `pid`, `task`
 --   (number of the call that runs), `attempt` (1, unless the call is run again);
---   nil outside of any worker
+--   nil outside. A thread or process by hand has `kind`, `name` and `pid` only
 -- @usage
 -- local ex <close> = ccpool.ThreadPoolExecutor(1)
 -- local function who() return require "ccpool".current().id end
