@@ -1,6 +1,9 @@
 /*
 ** Clients: delivering, waiting, ending. Runs in the thread of the Lua state,
 ** but for at_exit, which runs in the thread that called exit.
+**
+** Size: waiting in the middle of a program and waiting at its end are one
+** protocol with workers and threads; they stand side by side.
 */
 #include "bind/lclient.h"
 

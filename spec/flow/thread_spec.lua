@@ -44,11 +44,11 @@ describe("ccpool.Thread", function()
 
   it("has a state of its own, with the standard libraries and the program's paths", function()
     local t = ccpool.Thread{ target = function()
-      return SOME_GLOBAL, package.path, type(require "ccpool".ThreadPoolExecutor)
+      return _G.SOME_GLOBAL, package.path, type(require "ccpool".ThreadPoolExecutor)
     end }
-    SOME_GLOBAL = 1 -- luacheck: ignore
+    _G.SOME_GLOBAL = 1
     t:start()
-    SOME_GLOBAL = nil -- luacheck: ignore
+    _G.SOME_GLOBAL = nil
     assert.same({ nil, package.path, "function", n = 3 }, table.pack(t:result()))
   end)
 
