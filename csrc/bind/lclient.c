@@ -1,12 +1,16 @@
 /*
 ** Clients: delivering, waiting, ending. Runs in the thread of the Lua state,
 ** but for at_exit, which runs in the thread that called exit.
+**
+** Size: waiting in the middle of a program and waiting at its end are one
+** protocol with workers and threads; they stand side by side.
 */
 #include "bind/lclient.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+#include "bind/lhand.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/futex.h"
@@ -49,11 +53,15 @@ static int stirs(const ccp_client *c) {
   return 0;
 }
 
+static int is_over(const ccp_client *c) {
+  return all_closed(c) && !ccp_hands_open(c);
+}
+
 /* No Lua here: futures are not delivered any more. */
 static void wait_closed(ccp_client *c) {
   ccp_task *next;
   shutdown_all(c);
-  while (!all_closed(c)) {
+  while (!is_over(c)) {
     uint32_t word = atomic_load(&c->bell->word);
     for (ccp_handle *h = c->handles; h; h = h->next) {
       if (h->party)
@@ -66,10 +74,17 @@ static void wait_closed(ccp_client *c) {
       }
     }
     atomic_store_explicit(&c->bell->state, CCP_ASLEEP, memory_order_seq_cst);
-    if (!all_closed(c) && !stirs(c))
+    if (!is_over(c) && !stirs(c))
       (void)ccp_futex_wait(&c->bell->word, word, ccp_clock_now_ns() + SLICE_NS);
     atomic_store_explicit(&c->bell->state, CCP_AWAY, memory_order_seq_cst);
   }
+  ccp_hands_end(c); /* the daemons */
+}
+
+void ccp_client_forked(void) {
+  ccp_lock_init(&list_lock, CCP_RANK_CLIENTS); /* another thread may hold it */
+  clients = NULL;
+  ccp_pools_forked();
 }
 
 /* os.exit leaves states open. Pools of worker states end with those; a child
@@ -157,6 +172,7 @@ static int client__gc(lua_State *L) {
     wait_closed(c);
   ccp_future_report_unheard(L, c);
   delist(c);
+  ccp_hands_leave(c);
   free_handles(c, ours);
   if (ours && !c->leaked)
     ccp_arena_free(c->bell);
@@ -382,9 +398,10 @@ static int search(ccp_client *c, ccp_pool *focus) {
 }
 
 /* Either the worker that publishes sees the state ASLEEP, or its reply is seen
-** here after the state was set (both seq_cst). */
-static int sleep_here(ccp_client *c, int64_t deadline_ns) {
-  uint32_t word = atomic_load_explicit(&c->bell->word, memory_order_seq_cst);
+** here after the state was set (both seq_cst). 'word' was read before the
+** condition was looked at: who makes it true and then changes the word, as
+** threads and processes by hand do, is not missed. */
+static int sleep_here(ccp_client *c, uint32_t word, int64_t deadline_ns) {
   int64_t slice = ccp_clock_now_ns() + SLICE_NS;
   int rc = CCP_OK;
   set_bell(c, CCP_ASLEEP);
@@ -402,12 +419,12 @@ static ccp_pool *pool_left_alone(const ccp_client *c) {
 }
 
 /* While it sleeps, another worker may stand in for this one. */
-static int sleep_on_bell(ccp_client *c, int64_t deadline_ns) {
+static int sleep_on_bell(ccp_client *c, uint32_t word, int64_t deadline_ns) {
   ccp_pool *alone = pool_left_alone(c);
   int rc;
   if (alone)
     ccp_pool_blocked(alone, 1);
-  rc = sleep_here(c, deadline_ns);
+  rc = sleep_here(c, word, deadline_ns);
   if (alone)
     ccp_pool_blocked(alone, -1);
   return rc;
@@ -426,6 +443,7 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
   if (!focus && c->handles)
     focus = c->handles->pool;
   for (;;) {
+    uint32_t word = atomic_load_explicit(&c->bell->word, memory_order_seq_cst);
     set_bell(c, CCP_LOOKING);
     ccp_client_collect(L, c);
     if (c->callback_n > 0 || c->unheard) {
@@ -448,7 +466,7 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
     searched = 0;
     if (c->guests > 0 && ccp_client_help(L, c, NULL, NULL))
       continue;
-    if (sleep_on_bell(c, deadline_ns) != CCP_OK) {
+    if (sleep_on_bell(c, word, deadline_ns) != CCP_OK) {
       leave(L, c); /* the hook may raise */
       run_hooks(L);
     }

@@ -39,7 +39,8 @@ typedef struct ccp_client {
   uint64_t delivered;  /* futures and chunk news, ever: grows */
   int in_flight;       /* registry reference: task id -> future */
   uint64_t in_flight_n;
-  int callbacks; /* registry reference: futures whose callbacks wait */
+  struct ccp_hand *hands; /* threads and processes by hand that were started */
+  int callbacks;          /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
   ccp_unheard *unheard; /* owned: errors to be reported, the last one first */
   struct ccp_client *next; /* list of all clients of the process */
@@ -97,6 +98,9 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
 /* Lets the pools of the state's client finish their pending tasks and ends
 ** them. Never raises; blocks as long as the tasks take. */
 void ccp_client_finish(lua_State *L);
+
+/* In a child that has one thread: forgets the clients of its ancestors. */
+void ccp_client_forked(void);
 
 /* Frees the pools that are closed and that nobody can ask for any more. */
 void ccp_client_sweep(lua_State *L, ccp_client *c);

@@ -16,6 +16,7 @@
 #include "bind/lmath.h"
 #include "bind/lshared.h"
 #include "bind/lsync.h"
+#include "bind/lhand.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
@@ -61,8 +62,8 @@ static int core_set_callback_reporter(lua_State *L) {
 static int core_current(lua_State *L) {
   const ccp_self *self = ccp_self_get();
   const ccp_record *r;
-  if (!self)
-    return 0;
+  if (!self || !self->plan->board)
+    return ccp_hand_current(L, self);
   r = &self->plan->board->records[self->index];
   lua_pushstring(L, self->plan->is_process ? "process" : "thread");
   lua_pushinteger(L, self->index + 1);
@@ -76,7 +77,9 @@ static int core_current(lua_State *L) {
 /* cancelled() -> was the worker told to stop what it runs? */
 static int core_cancelled(lua_State *L) {
   const ccp_self *self = ccp_self_get();
-  const ccp_record *r = self ? &self->plan->board->records[self->index] : NULL;
+  const ccp_record *r = self && self->plan->board
+                            ? &self->plan->board->records[self->index]
+                            : NULL;
   lua_pushboolean(L, r && self->task &&
                          atomic_load_explicit(&r->quit, memory_order_acquire) ==
                              CCP_QUIT_STOP);
@@ -218,6 +221,7 @@ int luaopen_ccpool_core(lua_State *L) {
   ccp_stats_function(L);
   ccp_math_functions(L);
   add_shared_classes(L);
+  ccp_hand_functions(L);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

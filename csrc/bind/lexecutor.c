@@ -153,14 +153,13 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   return pool;
 }
 
-/* For threads, what a new state needs: preloads and modules to require, both
-** tables in the one at 5; the registered types. Puts it into `out`. */
-static int encode_setup(lua_State *L, ccp_buf *out, const ccp_funcs *funcs) {
+int ccp_encode_setup(lua_State *L, int at, ccp_buf *out,
+                     const ccp_funcs *funcs) {
   const ccp_what preloads = {"preload", -1}, types = {"type", -1};
   int rc, top = lua_gettop(L);
-  luaL_checktype(L, 5, LUA_TTABLE);
-  lua_rawgeti(L, 5, 1);
-  lua_rawgeti(L, 5, 2);
+  luaL_checktype(L, at, LUA_TTABLE);
+  lua_rawgeti(L, at, 1);
+  lua_rawgeti(L, at, 2);
   ccp_codec_types(L);
   ccp_buf_reset(out);
   rc = ccp_encode(L, top + 1, 2, preloads, out, funcs);
@@ -181,7 +180,7 @@ static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
   ccp_buf_reset(out);
   luaL_checkstack(L, 12, "too many initargs");
   if (!is_process)
-    rc = encode_setup(L, out, funcs);
+    rc = ccp_encode_setup(L, 5, out, funcs);
   if (rc == CCP_OK && !lua_isnoneornil(L, 6))
     rc = ccp_encode_call(L, 6, last - 5, call, out, funcs);
   ccp_codec_types_known(L, funcs->uid, is_process);

@@ -16,7 +16,8 @@ enum ccp_lock_rank {
   CCP_RANK_CLIENTS = 1, /* the lists of the program's clients and pools */
   CCP_RANK_POOL = 2,    /* one pool */
   CCP_RANK_SHELF = 3,   /* the functions of one pool */
-  CCP_RANK_PROCESS = 4  /* the descriptors only this process holds; forking */
+  CCP_RANK_PROCESS = 4, /* the descriptors only this process holds; forking */
+  CCP_RANK_HAND = 5     /* one thread or process made by hand */
 };
 
 typedef struct ccp_lock {

@@ -155,6 +155,18 @@ int ccp_process_be_worker(pid_t parent) {
   return getppid() == parent; /* it may have died before the prctl */
 }
 
+/* What is left in the buffers was written by other threads since the flush
+** before the fork: it is theirs to write out. */
+int ccp_process_be_child(pid_t parent) {
+  (void)setpgid(0, 0);
+  __fpurge(stdout);
+  __fpurge(stderr);
+  default_signals();
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  unblock_signals();
+  return getppid() == parent;
+}
+
 void ccp_process_be_zygote(void) {
   default_signals();
   (void)signal(SIGHUP, SIG_IGN);

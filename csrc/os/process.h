@@ -35,6 +35,8 @@ pid_t ccp_process_fork(const int *keep, int n);
 /* In a child of a zygote: default dispositions, SIGINT ignored, nothing
 ** blocked; killed with its parent. False when the parent is gone already. */
 int ccp_process_be_worker(pid_t parent);
+/* The same in a child of a program, which may have had other threads. */
+int ccp_process_be_child(pid_t parent);
 /* In a child: only SIGKILL and our own doing end it. Blocks nothing. */
 void ccp_process_be_zygote(void);
 

@@ -43,6 +43,11 @@ int ccp_pools_drop(ccp_pool *p) {
   return last;
 }
 
+void ccp_pools_forked(void) {
+  ccp_lock_init(&pools_lock, CCP_RANK_CLIENTS); /* another thread may hold it */
+  pools = NULL;
+}
+
 uint64_t ccp_pool_uid(const ccp_pool *p) {
   return p->funcs.uid;
 }

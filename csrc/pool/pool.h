@@ -83,6 +83,8 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t);
 ** submit to it too: each thread as a party of its own, with a bell of its own.
 ** NULL for a party below means the owner. */
 
+/* In a child that has one thread: forgets the pools of its ancestors. */
+void ccp_pools_forked(void);
 /* The pool with that uid (of its functions), referred to once more, or NULL.
  *Any
  ** thread. */

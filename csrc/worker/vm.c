@@ -48,6 +48,10 @@ ccp_self *ccp_self_get(void) {
   return current;
 }
 
+void ccp_self_forget(void) {
+  current = NULL;
+}
+
 /* ---------------------------------------------------------- making it */
 
 static void set_package_field(lua_State *L, const char *name,
@@ -68,9 +72,7 @@ static void seed(lua_State *L) {
     lua_pushinteger(L, bits[0]);
     lua_pushinteger(L, bits[1]);
     lua_call(L, 2, 0);
-    lua_pop(L, 1);
-  } else
-    lua_settop(L, 1);
+  } /* what else was pushed goes with the caller's frame */
 }
 
 static int thread_exit(lua_State *L) {
@@ -155,11 +157,10 @@ static void run_prelude(lua_State *L, const ccp_plan *plan) {
   }
 }
 
-/* Stack: vm. The collector of a child starts late: its marks would copy every
-** page of the heap that the child shares with its parent. */
-static int prepare(lua_State *L) {
-  vm *v = lua_touserdata(L, 1);
-  const ccp_plan *plan = v->self->plan;
+/* The collector of a child starts late: its marks would copy every page of the
+** heap that the child shares with its parent. */
+void ccp_vm_prepare(lua_State *L, const ccp_plan *plan) {
+  int top = lua_gettop(L);
   if (plan->is_process) {
     int heap_kb = lua_gc(L, LUA_GCCOUNT);
     (void)lua_gc(L, LUA_GCSTEP, heap_kb > CREDIT_KB ? -heap_kb : -CREDIT_KB);
@@ -167,12 +168,37 @@ static int prepare(lua_State *L) {
   } else
     open_thread_state(L, plan);
   seed(L);
-  lua_settop(L, 1);
-  v->caller.codec = ccp_codec_of(L);
-  ccp_codec_inherit(L);
+  lua_settop(L, top);
+  if (plan->board || !plan->is_process)
+    ccp_codec_inherit(L);
   if (plan->prelude)
     run_prelude(L, plan);
+}
+
+/* Stack: vm. */
+static int prepare(lua_State *L) {
+  vm *v = lua_touserdata(L, 1);
+  ccp_vm_prepare(L, v->self->plan);
+  v->caller.codec = ccp_codec_of(L);
   return 0;
+}
+
+lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base) {
+  lua_State *L = luaL_newstate();
+  if (!L)
+    return NULL;
+  *base = (ccp_running){L, L, NULL};
+  atomic_store_explicit(&self->running, base, memory_order_release);
+  current = self;
+  ccp_vm_let_signal_in();
+  return L;
+}
+
+void ccp_vm_leave(ccp_self *self, lua_State *L) {
+  /* the handler must not touch a state that is being freed */
+  atomic_store_explicit(&self->running, NULL, memory_order_release);
+  lua_close(L);
+  current = NULL;
 }
 
 /* ---------------------------------------------------------- running it */
@@ -361,11 +387,8 @@ void ccp_vm_main(ccp_self *self, lua_State *inherited) {
     run(&v);
     if (plan->is_process)
       plan->finish(v.L);
-    else {
-      /* the handler must not touch a state that is being freed */
-      atomic_store_explicit(&self->running, NULL, memory_order_release);
-      lua_close(v.L);
-    }
+    else
+      ccp_vm_leave(self, v.L);
     current = NULL;
   }
   ccp_buf_fini(&v.caller.out);

@@ -40,6 +40,20 @@ typedef struct ccp_self {
 /* Of the worker whose thread this is, or NULL. */
 ccp_self *ccp_self_get(void);
 
+/* In a child: whatever worker forked it, its thread is none. */
+void ccp_self_forget(void);
+
+/* For threads that are no workers. Opens an empty state that 'self' can be
+** interrupted in, and makes it what this thread is; NULL: no memory. 'base'
+** lives as long as the state. self->plan has no board. */
+struct lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base);
+/* Closes it. It is not interrupted any more. */
+void ccp_vm_leave(ccp_self *self, struct lua_State *L);
+
+/* Fills a state with what the plan gives it, or makes an inherited state fit
+** for a child. In protected mode only. */
+void ccp_vm_prepare(struct lua_State *L, const ccp_plan *plan);
+
 /* Runs the worker that 'self' names (plan and index) to its end. A thread
 ** passes NULL and gets a state of its own; a process passes the state it
 ** inherited. Returns when the worker shall end; its record says CCP_W_ENDED

@@ -366,6 +366,7 @@ return {
   Thread = Thread, -- classes: named here, they travel by name
   Process = Process,
   errors = errors,
+  setup = function() return { preloads(), needed() } end,
   ThreadPoolExecutor = function(opts)
     return construct(Thread, "ThreadPoolExecutor", "thread", opts)
   end,

@@ -5,6 +5,8 @@
 local core = require "ccpool.core"
 local errors = require "ccpool.errors"
 local executor = require "ccpool.executor"
+local process = require "ccpool.process"
+local thread = require "ccpool.thread"
 local types = require "ccpool.types"
 local sharing = require "ccpool.sharing"
 local waiting = require "ccpool.waiting"
@@ -14,6 +16,8 @@ local ccpool = {
   ThreadPoolExecutor = executor.ThreadPoolExecutor,
   ProcessPoolExecutor = executor.ProcessPoolExecutor,
   SerialExecutor = executor.SerialExecutor,
+  Thread = thread.Thread,
+  Process = process.Process,
   wait = waiting.wait,
   as_completed = waiting.as_completed,
   all = waiting.all,
@@ -77,10 +81,10 @@ end)
 -- assert(seen == 4)
 ccpool.poll = core.step
 
---- Inside a worker, who it is.
+--- Inside a worker, or a thread or process by hand, who it is.
 -- @treturn ?table `kind` ("thread" or "process"), `id`, `name`, `pid`, `task`
 --   (number of the call that runs), `attempt` (1, unless the call is run again);
---   nil outside of any worker
+--   nil outside. A thread or process by hand has `kind`, `name` and `pid` only
 -- @usage
 -- local ex <close> = ccpool.ThreadPoolExecutor(1)
 -- local function who() return require "ccpool".current().id end

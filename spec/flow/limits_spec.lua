@@ -166,7 +166,7 @@ for kind, make in pools.concurrent() do
 
     it("refuses a broadcast that cannot travel, and after shutdown", function()
       local ex = make(1)
-      pools.fails_with("NotSendableError", ex.broadcast, ex, print, io.tmpfile())
+      pools.fails_with("NotSendableError", ex.broadcast, ex, print, coroutine.create(print))
       ex:shutdown()
       pools.fails_with("ShutdownError", ex.broadcast, ex, print)
     end)

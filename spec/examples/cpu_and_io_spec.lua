@@ -1,0 +1,15 @@
+local examples = require "spec.examples.support"
+
+describe("examples/cpu_and_io.lua", function()
+  it("computes and waits with threads, then with processes", function()
+    local _, lines = examples.run("cpu_and_io", 0.1)
+    assert.equal(6, #lines)
+    assert.equal(2, examples.counts(lines).waited)
+    local first = table.concat(lines, "\n", 1, 3)
+    local second = table.concat(lines, "\n", 4, 6)
+    assert.matches("sum of 1 to 10000000: 50000005000000", first)
+    assert.matches("\nthreads: %d+%.%d%d seconds$", first)
+    assert.matches("sum of 1 to 5000000: 12500002500000", second)
+    assert.matches("\nprocesses: %d+%.%d%d seconds$", second)
+  end)
+end)
