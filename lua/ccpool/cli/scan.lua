@@ -312,9 +312,6 @@ end
 
 local function scan(arguments)
   local job = new_job(arguments)
-  if #arguments.host == 0 and #arguments.input_list == 0 then
-    usage_failure("no target: name hosts, or files of them with --input-list")
-  end
   job:read_targets()
   job:read_excluded()
   if arguments.list_targets then

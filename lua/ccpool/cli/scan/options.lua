@@ -65,6 +65,15 @@ local function declare_results(parser)
   parser:flag("--check", "Exit with 1 unless every port is open.")
 end
 
+-- Argparse cannot say that hosts may be missing only if there is a list of them.
+local function require_targets(parser)
+  parser:action(function(arguments)
+    if #arguments.host == 0 and #arguments.input_list == 0 then
+      parser._parent:error("no target: name hosts, or files of them with -iL")
+    end
+  end)
+end
+
 --- Declares the sub-command.
 -- @tparam table parser the argparse command
 local function declare(parser)
@@ -75,6 +84,7 @@ local function declare(parser)
   options.add_common(parser)
   options.add_executor(parser, ports.MAX_PORT,
     "Ports in a task (poll), or tasks that travel to a worker at once (connect).")
+  require_targets(parser)
 end
 
 --- Rewrites what argparse cannot read: `-iL FILE`, and `--banner` without a number.
