@@ -125,7 +125,7 @@ describe("ccpool scan", function()
 
   it("exits with 2 if it is told nonsense", function()
     for _, arguments in ipairs({
-      { "--exclude-ports", first .. "-" .. last, "127.0.0.1" }, { "--exclude", "x..y", "127.0.0.1" },
+      { "--exclude-ports", first .. "-" .. last, "::1" }, { "--exclude", "x..y", "127.0.0.1" },
       { "--top", "0", "127.0.0.1" }, { "--max-rate", "0", "127.0.0.1" }, { "--banner=0", "::1" },
       { "--order", "best", "127.0.0.1" }, { "--format", "html", "127.0.0.1" }, { "-4", "::1" },
       { "--host-timeout", "0", "127.0.0.1" }, { "-iL", "/no/such/file" }, { "10.0.0.0/99" },
@@ -200,8 +200,8 @@ describe("ccpool scan", function()
     assert.are.equal(3, code)
     assert.matches("cannot write to /dev/full: No space left", err, 1, true)
     _, code, err = scan("--resume", "/dev/full", "127.0.0.1")
-    assert.are_not.equal(0, code)
-    assert.matches("resume file /dev/full", err, 1, true)
+    assert.are.equal(2, code)
+    assert.matches("resume file /dev/full: it is not a regular file", err, 1, true)
   end)
 
   it("ends quietly when its reader goes away", function()
@@ -210,17 +210,13 @@ describe("ccpool scan", function()
     assert.are.equal("141\n", err)
   end)
 
-  it("scans with few descriptors, or says what it lacks", function()
+  it("scans with few descriptors", function()
     for _, name in ipairs(support.BACKENDS) do
       local out, code, err = shell(("ulimit -n 32; %s"):format(support.command_line({
         "scan", "-q", "--backend", name, "-w", "2", "-p", first .. "-" .. last, "127.0.0.1" })))
       assert.are.same({ 0, "" }, { code, err }, name)
       assert.matches("127.0.0.1: 1 open, 2 closed", out, 1, true)
     end
-    local _, code, err = shell(("ulimit -n 5; %s"):format(support.command_line({
-      "scan", "-q", "-p", first .. "-" .. last, "127.0.0.1" })))
-    assert.are.equal(3, code)
-    assert.are_not.equal("", err)
   end)
 
   it("scans the ports of a killed worker again", function()

@@ -95,13 +95,14 @@ describe("scan in a network namespace", function()
   end)
 
   check("leaves a host alone when its time is over", function()
-    local out, code = inside(scan("-p", "1-100", "--timeout", "100ms", "--retries", "0",
+    local out, code, err = inside(scan("-p", "1-100", "--timeout", "100ms", "--retries", "0",
       "--concurrency", "10", "--host-timeout", "50ms", "--format", "jsonl", "--reason", "-w",
       "1", "10.9.0.2"))
     assert.are.equal(3, code)
     assert.matches('"filtered":10,"error":0,"unknown":90', out, 1, true)
     assert.matches('"state":"unknown",.-"reason":"host%-timeout"', out)
     assert.matches('"complete":false', out, 1, true)
+    assert.matches("scan: incomplete: host-timeout: 90 ports", err, 1, true)
   end)
 
   check("works without any route", function()

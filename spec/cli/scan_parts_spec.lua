@@ -176,6 +176,17 @@ describe("scan journal", function()
     end
     assert.is_nil((journal.open("/no/such/folder/file", 1)))
     assert.is_nil((journal.open("/", 1)))
+    assert.is_nil((journal.open("/dev/zero", 1)))
+  end)
+
+  it("says so when it cannot be written", function()
+    local file = assert(journal.open(path, 1))
+    file:close()
+    file.file = assert(io.open("/dev/full", "w"))
+    local ok, err = pcall(file.add, file, LOOPBACK, { 1 }, { "timeout" })
+    file.file:close()
+    assert.is_false(ok)
+    assert.matches("cannot write to the resume file " .. path .. ": No space", err.failure, 1, true)
   end)
 end)
 

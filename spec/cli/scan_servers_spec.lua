@@ -46,14 +46,14 @@ local ANSWERS = {
   closing = function() end,
 }
 
--- A block of ports: servers of each kind, a listener that nobody accepts from, one whose
--- queue is full, and ports that are taken but have no listener.
+-- A block of ports: servers of each kind, and ports that are taken but have no listener.
 local function town(addr, lowest)
-  local block = support.port_block(addr, lowest, 24)
+  local block = support.port_block(addr, lowest, 12)
   local pids, kinds = {}, {}
-  for i, kind in ipairs({ "banner", "slow", "closing" }) do
-    kinds[block.open[i]] = kind
-    pids[i] = serve(block.fds[block.open[i] - block.first + 1], ANSWERS[kind])
+  for i, port in ipairs(block.open) do
+    local kind = ({ "banner", "slow", "closing" })[i] or "closing"
+    kinds[port] = kind
+    pids[i] = serve(block.fds[port - block.first + 1], ANSWERS[kind])
   end
   return {
     block = block,
