@@ -146,6 +146,7 @@ build = {
     ["ccpool.cli.scan.sweep"] = "lua/ccpool/cli/scan/sweep.lua",
     ["ccpool.cli.scan.targets"] = "lua/ccpool/cli/scan/targets.lua",
     ["ccpool.cli.scan.top_ports"] = "lua/ccpool/cli/scan/top_ports.lua",
+    ["ccpool.cli.scan.window"] = "lua/ccpool/cli/scan/window.lua",
     ["ccpool.cli.scan.words"] = "lua/ccpool/cli/scan/words.lua",
     ["ccpool.cli.statistics"] = "lua/ccpool/cli/statistics.lua",
     ["ccpool.cli.table"] = "lua/ccpool/cli/table.lua",

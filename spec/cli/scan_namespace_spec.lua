@@ -18,6 +18,8 @@ ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev v0
 echo 1 >/proc/sys/net/ipv4/tcp_syn_retries
 ]]
 
+local RUNS = tonumber(os.getenv("CCPOOL_SCAN_RUNS") or "2")
+
 local UNSHARE -- how a namespace is made here; nil if it is not allowed
 
 for _, command in ipairs({ "unshare -n", "unshare -rn" }) do
@@ -104,6 +106,18 @@ describe("scan in a network namespace", function()
     assert.matches('"complete":false', out, 1, true)
     assert.matches("scan: incomplete: host-timeout: 90 ports", err, 1, true)
   end)
+
+  for _, backend in ipairs(support.BACKENDS) do
+    for _, engine in ipairs({ "poll", "connect" }) do
+      -- Nobody else is in the namespace, so whatever is found is a phantom.
+      check(("finds no phantom among the ephemeral ports: %s, %s #slow"):format(backend, engine),
+        function()
+          local out, code, err = inside(scan("-p", "32768-60999", "--format", "list", "--backend",
+            backend, "--engine", engine, "-w", "3", "127.0.0.1", "127.0.0.2", "::1"):rep(RUNS))
+          assert.are.same({ "", 0, "" }, { out, code, err })
+        end)
+    end
+  end
 
   check("works without any route", function()
     local out, code = support.shell(("%s %s"):format(UNSHARE,

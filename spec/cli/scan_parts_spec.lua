@@ -9,6 +9,7 @@ local probe = require("ccpool.cli.scan.probe")
 local scan_options = require("ccpool.cli.scan.options")
 local states = require("ccpool.cli.scan.states")
 local unistd = require("posix.unistd")
+local window = require("ccpool.cli.scan.window")
 
 local support = dofile("spec/cli/support.lua")
 
@@ -94,6 +95,44 @@ describe("pace.ask", function()
     assert.is_true(seconds > 90 and seconds <= 100, seconds)
     -- A faster rate does not wait for what a slower one asked for.
     assert.is_true(pace.ask(1000) < 0.002)
+  end)
+end)
+
+describe("scan window", function()
+  it("starts wide, is halved down to its least, and grows again", function()
+    local w = window.new(64, 1000)
+    assert.are.equal(1000, w.size)
+    w:grow()
+    assert.are.equal(1000, w.size)
+    w:shrink()
+    assert.are.equal(500, w.size)
+    for _ = 1, 500 do
+      w:grow()
+    end
+    assert.is_true(w.size > 515 and w.size <= 516, w.size)
+    for _ = 1, 10 do
+      w:shrink()
+    end
+    assert.are.equal(64, w.size)
+    for _ = 1, 1000000 do
+      w:grow()
+    end
+    assert.are.equal(1000, w.size)
+    assert.are.equal(10, window.new(64, 10).size)
+  end)
+
+  it("is halved once for what is lost together", function()
+    local w = window.new(64, 1000)
+    for _ = 1, 5 do
+      w:notice_loss(60)
+    end
+    assert.are.equal(500, w.size)
+  end)
+
+  it("is kept by the worker", function()
+    window.of_worker(64, 999):shrink()
+    assert.are.equal(499.5, window.of_worker(64, 999).size)
+    assert.are.equal(998, window.of_worker(64, 998).size)
   end)
 end)
 

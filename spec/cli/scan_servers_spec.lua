@@ -183,35 +183,4 @@ describe("scan of real servers", function()
       end)
     end
   end
-
-  it("finds no phantom among the ephemeral ports #slow", function()
-    local file = io.open("/proc/sys/net/ipv4/ip_local_port_range")
-    if not file then
-      pending("no range of ephemeral ports to read")
-      return
-    end
-    local low, high = file:read("n", "n")
-    file:close()
-    local own = assert(support.bound("127.0.0.1", 0))
-    assert(socket.listen(own, 128))
-    local own_port = socket.getsockname(own).port
-    local ports = {}
-    for port = low, high do
-      ports[#ports + 1] = port
-    end
-    for _ = 1, RUNS do
-      for _, name in ipairs({ "threads", "processes" }) do
-        local found = find(name, "poll", "127.0.0.1", ports)
-        assert.are.equal("open", found[own_port])
-        for port, state in pairs(found) do
-          if state == "open" and port ~= own_port then
-            -- Whoever else listens here still does; a phantom does not.
-            local again = find("serial", "connect", "127.0.0.1", { port })
-            assert.are.equal("open", again[port], ("phantom on port %d"):format(port))
-          end
-        end
-      end
-    end
-    unistd.close(own)
-  end)
 end)
