@@ -135,4 +135,5 @@ build = {
   install = {
     bin = { ccpool = "bin/ccpool" },
   },
+  copy_directories = { "man", "completions" },
 }
