@@ -138,7 +138,7 @@ describe("the manual", function()
       local page = read("man/ccpool" .. name .. ".1"):gsub("\\%-", "-")
       local help = run({ #name > 0 and name:sub(2) or "-h", #name > 0 and "-h" or nil })
       local count = 0
-      for option in help:gsub("\nExamples:.*", ""):gmatch("%-%-[%a-]+") do
+      for option in help:gsub("\nExamples:.*", ""):gmatch("%-%-[%w-]+") do
         count = count + 1
         assert.is_truthy(page:find("\\fB" .. option .. "\\fR", 1, true), name .. " " .. option)
       end
