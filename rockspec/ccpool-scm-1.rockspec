@@ -127,6 +127,9 @@ build = {
     ["ccpool.cli.output"] = "lua/ccpool/cli/output.lua",
     ["ccpool.cli.prime"] = "lua/ccpool/cli/prime.lua",
     ["ccpool.cli.primes"] = "lua/ccpool/cli/primes.lua",
+    ["ccpool.cli.primes.chunks"] = "lua/ccpool/cli/primes/chunks.lua",
+    ["ccpool.cli.primes.styles"] = "lua/ccpool/cli/primes/styles.lua",
+    ["ccpool.cli.primes.task"] = "lua/ccpool/cli/primes/task.lua",
     ["ccpool.cli.progress"] = "lua/ccpool/cli/progress.lua",
     ["ccpool.cli.scan"] = "lua/ccpool/cli/scan.lua",
     ["ccpool.cli.scan.address"] = "lua/ccpool/cli/scan/address.lua",
@@ -161,4 +164,5 @@ build = {
   install = {
     bin = { ccpool = "bin/ccpool" },
   },
+  copy_directories = { "man", "completions" },
 }
