@@ -18,7 +18,7 @@ _ccpool() {
         case "$arg" in
             scan)
                 cmd="scan"
-                opts="$opts -h --help -V --version -q --quiet -v --verbose -o --output --progress --color --stats --completion --backend -w --workers --chunk -p --ports --timeout --retries --concurrency --engine --open --reason --format -4 --ipv4 -6 --ipv6"
+                opts="$opts -h --help --input-list -i --exclude -4 --ipv4 -6 --ipv6 --all-ips --list-targets --i-am-authorized -p --ports --top --exclude-ports --order --seed --timeout --retries --host-timeout --concurrency --max-rate --engine --banner --open --reason --format --resume --check -V --version -q --quiet -v --verbose -o --output --progress --color --stats --completion --backend -w --workers --chunk"
                 break
                 ;;
             primes)
@@ -40,6 +40,70 @@ _ccpool() {
             ;;
         'scan')
             case "$prev" in
+                --input-list|-i)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                -p|--ports)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --top)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --exclude-ports)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --order)
+                    COMPREPLY=($(compgen -W "random serial" -- "$cur"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --host-timeout)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --concurrency)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --max-rate)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -W "poll connect" -- "$cur"))
+                    return 0
+                    ;;
+                --banner)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text jsonl grep xml csv list" -- "$cur"))
+                    return 0
+                    ;;
+                --resume)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
                 -o|--output)
                     COMPREPLY=($(compgen -f -- "$cur"))
                     return 0
@@ -66,30 +130,6 @@ _ccpool() {
                     ;;
                 --chunk)
                     COMPREPLY=($(compgen -f -- "$cur"))
-                    return 0
-                    ;;
-                -p|--ports)
-                    COMPREPLY=($(compgen -f -- "$cur"))
-                    return 0
-                    ;;
-                --timeout)
-                    COMPREPLY=($(compgen -f -- "$cur"))
-                    return 0
-                    ;;
-                --retries)
-                    COMPREPLY=($(compgen -f -- "$cur"))
-                    return 0
-                    ;;
-                --concurrency)
-                    COMPREPLY=($(compgen -f -- "$cur"))
-                    return 0
-                    ;;
-                --engine)
-                    COMPREPLY=($(compgen -W "poll connect" -- "$cur"))
-                    return 0
-                    ;;
-                --format)
-                    COMPREPLY=($(compgen -W "text jsonl csv" -- "$cur"))
                     return 0
                     ;;
             esac

@@ -56,7 +56,7 @@ end
 
 local function declare_results(parser)
   parser:option("--banner", ("Read what services say first, %d bytes at most."):format(
-    BANNER_BYTES)):argname("BYTES"):convert(options.integer(1, MAX_BANNER_BYTES))
+    BANNER_BYTES)):argname("[=BYTES]"):convert(options.integer(1, MAX_BANNER_BYTES))
   parser:flag("--open", "Show open ports only.")
   parser:flag("--reason", "Show why a port is said to be so.")
   parser:option("--format", "How to write the results."):choices(formats.NAMES):default("text")
