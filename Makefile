@@ -153,6 +153,15 @@ install: all  ## into PREFIX (/usr/local), below DESTDIR
 	done
 	$(Q)install -D -m 755 $(CORE) "$(DESTDIR)$(PREFIX)/lib/lua/5.4/ccpool/core.so"
 	$(Q)install -D -m 755 bin/ccpool "$(DESTDIR)$(PREFIX)/bin/ccpool"
+	$(Q)for page in man/*.1; do \
+	  install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/$${page%/*}/man1/$${page##*/}" || exit 1; \
+	done
+	$(Q)install -D -m 644 completions/ccpool.bash \
+	  "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ccpool"
+	$(Q)install -D -m 644 completions/_ccpool \
+	  "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ccpool"
+	$(Q)install -D -m 644 completions/ccpool.fish \
+	  "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ccpool.fish"
 
 clean:  ## remove what was built
 	$(Q)rm -rf build docs/api

@@ -156,6 +156,9 @@ build = {
     ["ccpool.cli.output"] = "lua/ccpool/cli/output.lua",
     ["ccpool.cli.prime"] = "lua/ccpool/cli/prime.lua",
     ["ccpool.cli.primes"] = "lua/ccpool/cli/primes.lua",
+    ["ccpool.cli.primes.chunks"] = "lua/ccpool/cli/primes/chunks.lua",
+    ["ccpool.cli.primes.styles"] = "lua/ccpool/cli/primes/styles.lua",
+    ["ccpool.cli.primes.task"] = "lua/ccpool/cli/primes/task.lua",
     ["ccpool.cli.progress"] = "lua/ccpool/cli/progress.lua",
     ["ccpool.cli.scan"] = "lua/ccpool/cli/scan.lua",
     ["ccpool.cli.scan.address"] = "lua/ccpool/cli/scan/address.lua",
@@ -175,6 +178,7 @@ build = {
     ["ccpool.cli.scan.sweep"] = "lua/ccpool/cli/scan/sweep.lua",
     ["ccpool.cli.scan.targets"] = "lua/ccpool/cli/scan/targets.lua",
     ["ccpool.cli.scan.top_ports"] = "lua/ccpool/cli/scan/top_ports.lua",
+    ["ccpool.cli.scan.window"] = "lua/ccpool/cli/scan/window.lua",
     ["ccpool.cli.scan.words"] = "lua/ccpool/cli/scan/words.lua",
     ["ccpool.cli.statistics"] = "lua/ccpool/cli/statistics.lua",
     ["ccpool.cli.table"] = "lua/ccpool/cli/table.lua",
@@ -193,4 +197,5 @@ build = {
   install = {
     bin = { ccpool = "bin/ccpool" },
   },
+  copy_directories = { "man", "completions" },
 }

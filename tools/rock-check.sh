@@ -11,7 +11,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 # LuaRocks compiles beside the sources: give it a copy.
 mkdir "$scratch/source"
-for path in csrc lua bin rockspec LICENSE README.md; do
+for path in csrc lua bin man completions rockspec LICENSE README.md; do
   [ ! -e "$path" ] || cp -R "$path" "$scratch/source/"
 done
 cat >"$scratch/config.lua" <<END
@@ -46,3 +46,8 @@ export LUA_PATH LUA_CPATH TREE
 "$scratch/tree/bin/ccpool" --help >"$scratch/help"
 [ -s "$scratch/help" ]
 echo "rock: ccpool --help works"
+for file in man/ccpool.1 man/ccpool-primes.1 man/ccpool-scan.1 man/ccpool-compare.1 \
+  completions/ccpool.bash completions/_ccpool completions/ccpool.fish; do
+  find "$scratch/tree" -path "*/$file" | grep -q . || { echo "rock: no $file" >&2; exit 1; }
+done
+echo "rock: manual pages and completions are there"

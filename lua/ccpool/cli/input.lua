@@ -1,5 +1,5 @@
---- Reads words from the arguments and from standard input, one at a time.
--- Standard input is waited for with poll, because a blocking read would hide Ctrl-C.
+--- Reads words: blocks of whole words from a descriptor, as soon as they are there.
+-- It is waited for with poll, because a blocking read would hide Ctrl-C.
 -- @module ccpool.cli.input
 
 local errno = require("posix.errno")
@@ -7,10 +7,11 @@ local poll = require("posix.poll")
 local unistd = require("posix.unistd")
 
 local BLOCK_BYTES = 65536
-local STDIN = "-"
+-- A word longer than this is cut: no number is that long, but memory is finite.
+local MAX_WORD_BYTES = 1 << 20
 
--- Returns the next block, or nil at the end. Only poll is sure to return on a signal.
-local function read_block(fd)
+-- Returns the next bytes, or nil at the end. Only poll is sure to return on a signal.
+local function read(fd, name)
   while true do
     local ready, message, code = poll.rpoll(fd, -1)
     if ready then
@@ -21,85 +22,89 @@ local function read_block(fd)
       end
     end
     if code ~= errno.EINTR and code ~= errno.EAGAIN then
-      error({ failure = "cannot read standard input: " .. tostring(message) }, 0)
+      message = tostring(message):gsub("^.*: ", "")
+      error({ failure = ("cannot read %s: %s"):format(name, message) }, 0)
     end
   end
 end
 
--- Iterates over the lines of a descriptor, without their ends.
-local function lines(fd)
-  local buffer, position = "", 1
-  local is_at_end = false
-  return function()
-    local parts = {}
-    while true do
-      local stop = buffer:find("\n", position, true)
-      if stop then
-        parts[#parts + 1] = buffer:sub(position, stop - 1)
-        position = stop + 1
-        return table.concat(parts)
-      end
-      parts[#parts + 1] = buffer:sub(position)
-      buffer, position = not is_at_end and read_block(fd) or "", 1
-      if buffer == "" then
-        is_at_end = true
-        local rest = table.concat(parts)
-        return rest ~= "" and rest or nil
-      end
-    end
+local Reader = {}
+Reader.__index = Reader
+
+--- Tells whether @{Reader:next} has something to look at without waiting.
+-- @treturn boolean
+function Reader:is_ready()
+  return self.is_at_end or poll.rpoll(self.fd, 0) == 1
+end
+
+-- Takes in a block without a blank: the word that has begun gets longer.
+function Reader:lengthen(block)
+  local room = MAX_WORD_BYTES - self.rest_bytes
+  if room > 0 then
+    table.insert(self.rest, block:sub(1, room))
+    self.rest_bytes = self.rest_bytes + math.min(room, #block)
   end
+end
+
+--- Returns text that ends where a word does, waiting for it if need be.
+-- @treturn ?string nil at the end
+-- @raise a table with `failure` if reading fails
+function Reader:next()
+  while not self.is_at_end do
+    local block = read(self.fd, self.name)
+    if not block then
+      self.is_at_end = true
+      local text = table.concat(self.rest)
+      return text ~= "" and text or nil
+    end
+    -- The last blank: greedy up to it.
+    local _, cut = block:find("^.*%s")
+    if cut then
+      table.insert(self.rest, block:sub(1, cut))
+      local text = table.concat(self.rest)
+      self.rest = { block:sub(cut + 1) }
+      self.rest_bytes = #block - cut
+      return text
+    end
+    self:lengthen(block)
+  end
+end
+
+--- Begins to read a descriptor.
+-- @tparam integer fd
+-- @tparam string name for messages, such as `standard input`
+-- @treturn table with `next()` and `is_ready()`
+-- @usage for text in input.reader(0, "standard input").next, reader do print(#text) end
+local function reader(fd, name)
+  return setmetatable({ fd = fd, name = name, rest = {}, rest_bytes = 0, is_at_end = false },
+    Reader)
 end
 
 --- Iterates over the blank-separated words of a descriptor.
 -- @tparam integer fd
+-- @tparam[opt="standard input"] string name for messages
 -- @treturn function iterator: word, line number
 -- @raise a table with `failure` if reading fails
-local function words(fd)
-  local next_line = lines(fd)
-  local next_word
-  local line_number = 0
+-- @usage for word, line in input.words(0) do print(line, word) end
+local function words(fd, name)
+  local source = reader(fd, name or "standard input")
+  local text, position, line = "", 1, 1
   return function()
     while true do
-      local word = next_word and next_word()
-      if word then
-        return word, line_number
+      local first, last = text:find("%S+", position)
+      local _, ends = text:sub(position, (first or 0) - 1):gsub("\n", "")
+      line = line + ends
+      if first then
+        position = last + 1
+        return text:sub(first, last), line
       end
-      local line = next_line()
-      if not line then
+      text, position = source:next(), 1
+      if not text then
+        text = ""
         return nil
       end
-      line_number = line_number + 1
-      next_word = line:gmatch("%S+")
     end
   end
 end
 
---- Iterates over arguments; `-`, or no argument at all, stands for standard input.
--- @tparam table arguments an array of strings
--- @treturn function iterator: word, place (such as `argument 2` or `line 7`)
--- @raise a table with `failure` if reading fails
--- @usage for word, place in input.words_of(arguments) do print(place, word) end
-local function words_of(arguments)
-  local sources = #arguments > 0 and arguments or { STDIN }
-  local i = 0
-  local stdin_words
-  return function()
-    while true do
-      if stdin_words then
-        local word, line_number = stdin_words()
-        if word then
-          return word, "line " .. line_number
-        end
-        stdin_words = nil
-      end
-      i = i + 1
-      local word = sources[i]
-      if word ~= STDIN then
-        return word, "argument " .. i
-      end
-      stdin_words = words(unistd.STDIN_FILENO)
-    end
-  end
-end
-
-return { words = words, words_of = words_of }
+return { reader = reader, words = words }

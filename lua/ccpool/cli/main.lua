@@ -37,6 +37,8 @@ local function usage_error(parser, message)
   os.exit(exit.USAGE)
 end
 
+--- Makes the parser of the command line.
+-- @treturn table an argparse parser
 local function make_parser()
   local parser = argparse("ccpool", "Threads and processes for Lua, at the command line.")
   parser.error = usage_error
@@ -142,4 +144,4 @@ local function run(argv)
   return code
 end
 
-return { run = run }
+return { make_parser = make_parser, run = run }

@@ -33,6 +33,43 @@ local function parse(token)
   return with_groups_of_nine(digits), digits
 end
 
+--- Writes a number that is to be read as unsigned.
+-- @tparam integer value
+-- @treturn string
+-- @usage numbers.format(-1)  --> "18446744073709551615"
+local function format(value)
+  if value >= 0 then
+    return tostring(value)
+  end
+  local tens = (value >> 1) // 5
+  return ("%d%d"):format(tens, value - tens * 10)
+end
+
+--- Reads a range: two numbers with `-` or `..` between them.
+-- @tparam string token
+-- @treturn[1] integer the first number
+-- @treturn[1] integer the last number, not below the first as unsigned numbers go
+-- @treturn[2] nil
+-- @treturn[2] ?string what is wrong with it; nil if it is no range at all
+-- @usage numbers.parse_range("10-20")  --> 10, 20
+local function parse_range(token)
+  local first, last = token:match("^(%+?%d+)%-(%+?%d+)$")
+  if not first then
+    first, last = token:match("^(%+?%d+)%.%.(%+?%d+)$")
+  end
+  if not first then
+    return nil
+  end
+  local low, low_problem = parse(first)
+  local high, high_problem = parse(last)
+  if not (low and high) then
+    return nil, low and high_problem or low_problem
+  elseif math.ult(high, low) then
+    return nil, "is a range that ends before it begins"
+  end
+  return low, high
+end
+
 --- Makes any word fit to be shown in a message: quoted, escaped and short.
 -- @tparam string token
 -- @treturn string
@@ -47,4 +84,4 @@ local function show(token)
   return "'" .. head .. "'"
 end
 
-return { parse = parse, show = show }
+return { format = format, parse = parse, parse_range = parse_range, show = show }

@@ -291,6 +291,14 @@ function Job:run()
 end
 
 function Job:tell(seconds)
+  local parts = {}
+  for outcome, count in pairs(self.report.troubles) do
+    parts[#parts + 1] = ("%s: %d ports"):format(outcome, count)
+  end
+  if #parts > 0 then
+    table.sort(parts)
+    output.complain("scan: incomplete: %s", table.concat(parts, ", "))
+  end
   if self.expansion.repeated > 0 then
     output.notice("scan: targets named more than once are scanned once")
   end
@@ -312,9 +320,6 @@ end
 
 local function scan(arguments)
   local job = new_job(arguments)
-  if #arguments.host == 0 and #arguments.input_list == 0 then
-    usage_failure("no target: name hosts, or files of them with --input-list")
-  end
   job:read_targets()
   job:read_excluded()
   if arguments.list_targets then

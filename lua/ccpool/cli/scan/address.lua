@@ -25,12 +25,13 @@ local function parse_ipv4(text)
 end
 
 -- Appends the 16-bit groups of a part of an IPv6 address; returns whether they are valid.
-local function add_groups(groups, text)
+-- The last part of an address may end like one of IPv4.
+local function add_groups(groups, text, is_last)
   if text == "" then
     return true
   end
   for group, is_more in (text .. ":"):gmatch("([^:]*):()") do
-    local dotted = is_more > #text and parse_ipv4(group)
+    local dotted = is_last and is_more > #text and parse_ipv4(group)
     if dotted then
       groups[#groups + 1] = dotted >> 16
       groups[#groups + 1] = dotted & 0xffff
@@ -46,7 +47,8 @@ end
 local function groups_of(text)
   local head, tail = text:match("^(.-)::(.*)$")
   local groups, rest = {}, {}
-  if not add_groups(groups, head or text) or not add_groups(rest, tail or "") then
+  if not add_groups(groups, head or text, not head)
+    or not add_groups(rest, tail or "", true) then
     return nil
   end
   local missing = GROUPS - #groups - #rest

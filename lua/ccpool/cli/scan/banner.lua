@@ -45,7 +45,7 @@ end
 -- @treturn string
 -- @usage banner.escape("SSH-2.0\27[2J\r\n")  --> "SSH-2.0\\x1b[2J"
 local function escape(bytes)
-  return (bytes:gsub("[\r\n]+$", ""):gsub("[^\32-\91\93-\126]", escape_byte))
+  return (bytes:gsub("[\r\n]+$", ""):gsub("[%c\\\127-\255]", escape_byte))
 end
 
 return { escape = escape, new = new }

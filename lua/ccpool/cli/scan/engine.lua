@@ -5,11 +5,7 @@
 --           |                              read banner <-+
 --           +-------- another try, or a shortage -------+
 --
--- At most `window` connects are in flight. The window starts as wide as it may be, because
--- what filters does not answer and so would never let it grow. It is halved by every
--- shortage of descriptors, memory or source ports, and when an answer that came to a
--- second try shows that the first one was lost; it grows with answers: by one each up to
--- half of where it was halved, then by one for as many as are in flight.
+-- At most as many connects are in flight as the window allows.
 --
 -- A target on this machine has answered by the time connect returns, so it is asked at
 -- once and poll is seldom needed; a refused socket is used again for the next port.
@@ -22,6 +18,7 @@ local banner = require("ccpool.cli.scan.banner")
 local pace = require("ccpool.cli.scan.pace")
 local probe = require("ccpool.cli.scan.probe")
 local states = require("ccpool.cli.scan.states")
+local window = require("ccpool.cli.scan.window")
 
 -- A chunk that cannot start a single connect gives up after these naps, 5 s in all.
 local MAX_NAPS = 50
@@ -31,9 +28,6 @@ local WRITABLE, READABLE = { OUT = true }, { IN = true }
 -- Each poll looks at everything in flight, so with much in flight answers are gathered
 -- for a while: for a millisecond for as many connects.
 local CONNECTS_PER_GATHER_MS = 200
-
--- The window at the end of a worker's last chunk, by the widest that was allowed.
-local learned = {}
 
 local Scan = {}
 Scan.__index = Scan
@@ -57,7 +51,6 @@ end
 
 local function new_scan(segments, limits)
   local ports, owners = flatten(segments)
-  local past = learned[limits.concurrency]
   return setmetatable({
     ports = ports,
     owners = owners,
@@ -67,11 +60,7 @@ local function new_scan(segments, limits)
     retries = limits.retries,
     rate = limits.rate,
     banner_bytes = limits.banner,
-    max_window = limits.concurrency,
-    min_window = math.min(limits.min_concurrency or 1, limits.concurrency),
-    window = past and past.window or limits.concurrency,
-    threshold = past and past.threshold or limits.concurrency,
-    next_loss = 0, -- when an answer may next be taken for a sign of loss
+    window = window.of_worker(limits.min_concurrency or 1, limits.concurrency),
     next_index = 1,
     again = {}, -- indices of ports to be tried again, a stack
     tries = {}, -- by index, of the ports tried again
@@ -122,32 +111,10 @@ function Scan:spare(fd, family)
   spares[#spares + 1] = fd
 end
 
-function Scan:shrink()
-  self.threshold = math.max(self.min_window, self.window / 2)
-  self.window = self.threshold
-end
-
-function Scan:grow()
-  if self.window < self.max_window then
-    local step = self.window < self.threshold and 1 or 1 / self.window
-    self.window = math.min(self.max_window, self.window + step)
-  end
-end
-
 function Scan:suffer(index, shortage)
   self.again[#self.again + 1] = index
-  self:shrink()
+  self.window:shrink()
   self.shortage = shortage
-end
-
--- An answer to a second try: the first one, or its answer, was lost. What is lost together
--- counts once.
-function Scan:notice_loss()
-  local time = probe.now()
-  if time >= self.next_loss then
-    self.next_loss = time + self.timeout
-    self:shrink()
-  end
 end
 
 function Scan:answer(index, outcome)
@@ -160,11 +127,11 @@ function Scan:answer(index, outcome)
       return
     end
   elseif self.doubts[index] == "timeout" then
-    self:notice_loss()
+    self.window:notice_loss(self.timeout)
   end
   self.outcomes[index] = outcome
   self.naps = 0
-  self:grow()
+  self.window:grow()
 end
 
 -- Ends a connect that succeeded, or goes on to its banner. Returns false after a shortage.
@@ -257,7 +224,7 @@ end
 
 function Scan:start_all()
   self.pause = nil
-  while self.in_flight < self.window and self:has_unstarted() do
+  while self.in_flight < self.window.size and self:has_unstarted() do
     self.pause = pace.ask(self.rate)
     if self.pause or not self:start(self:take_index()) then
       return
@@ -369,7 +336,6 @@ function Scan:run()
       probe.nap(math.ceil(self.pause * 1000))
     end
   end
-  learned[self.max_window] = { window = self.window, threshold = self.threshold }
 end
 
 function Scan:close()

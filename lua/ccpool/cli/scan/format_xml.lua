@@ -102,16 +102,8 @@ local function write_port(row)
   output.write("</port>\n")
 end
 
-function xml.host(_, target, rows, counts, rest)
-  local is_up = counts.open + counts.closed > 0
-  local kind = target.addr:find(":", 1, true) and "ipv6" or "ipv4"
-  output.write("<host>", tag("status", "/>\n", "state", is_up and "up" or "unknown",
-    "reason", is_up and "conn-refused" or "no-response", "reason_ttl", 0),
-    tag("address", "/>\n", "addr", target.addr, "addrtype", kind), "<hostnames>\n")
-  if target.host ~= target.addr then
-    output.write(tag("hostname", "/>\n", "name", target.host, "type", "user"))
-  end
-  output.write("</hostnames>\n<ports>")
+-- Writes what ports without a row have in common, state by state.
+local function write_extras(rest)
   local extra = {}
   for outcome, count in pairs(rest) do
     local state = states.of(outcome)
@@ -122,6 +114,19 @@ function xml.host(_, target, rows, counts, rest)
       write_extra(state, extra[state], rest)
     end
   end
+end
+
+function xml.host(_, target, rows, counts, rest)
+  local is_up = counts.open + counts.closed > 0
+  local kind = target.addr:find(":", 1, true) and "ipv6" or "ipv4"
+  output.write("<host>", tag("status", "/>\n", "state", is_up and "up" or "unknown",
+    "reason", is_up and "conn-refused" or "no-response", "reason_ttl", 0),
+    tag("address", "/>\n", "addr", target.addr, "addrtype", kind), "<hostnames>\n")
+  if target.host ~= target.addr then
+    output.write(tag("hostname", "/>\n", "name", target.host, "type", "user"))
+  end
+  output.write("</hostnames>\n<ports>")
+  write_extras(rest)
   for _, row in ipairs(rows) do
     write_port(row)
   end

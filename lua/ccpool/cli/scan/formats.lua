@@ -68,16 +68,7 @@ local function paint_states(lines)
   end))
 end
 
-function text.host(report, target, rows, counts)
-  if report.open_only and counts.open == 0 then
-    return
-  end
-  local separator = report.has_text and "\n" or ""
-  report.has_text = true
-  output.write(separator, output.paint("bold", host_label(target)), ": ", counted(counts), "\n")
-  if #rows == 0 then
-    return
-  end
+local function text_lines(report, rows)
   local lines = {
     compact("PORT", "STATE", "SERVICE", report.with_reason and "REASON",
       report.with_banner and "BANNER"),
@@ -86,7 +77,19 @@ function text.host(report, target, rows, counts)
     lines[#lines + 1] = compact(row.port .. "/tcp", row.state, ports.service(row.port) or "-",
       report.with_reason and row.outcome, report.with_banner and (row.banner or ""))
   end
-  output.write(paint_states(text_table.format(lines)))
+  return lines
+end
+
+function text.host(report, target, rows, counts)
+  if report.open_only and counts.open == 0 then
+    return
+  end
+  local separator = report.has_text and "\n" or ""
+  report.has_text = true
+  output.write(separator, output.paint("bold", host_label(target)), ": ", counted(counts), "\n")
+  if #rows > 0 then
+    output.write(paint_states(text_table.format(text_lines(report, rows))))
+  end
 end
 
 local jsonl = { lists = lists_all }

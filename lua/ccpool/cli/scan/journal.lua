@@ -5,6 +5,7 @@
 -- text. A line counts once its end is written, so a scan may be killed at any moment.
 -- @module ccpool.cli.scan.journal
 
+local stat = require("posix.sys.stat")
 local unistd = require("posix.unistd")
 
 local banner = require("ccpool.cli.scan.banner")
@@ -92,10 +93,17 @@ local function read_all(self, content)
   return true
 end
 
+-- Returns the content, nothing if there is no such file, or nil and a message.
 local function slurp(path)
-  local file = io.open(path, "rb")
-  if not file then
+  local found = stat.stat(path)
+  if not found then
     return nil
+  elseif stat.S_ISREG(found.st_mode) == 0 then
+    return nil, "it is not a regular file"
+  end
+  local file, trouble = io.open(path, "rb")
+  if not file then
+    return nil, trouble
   end
   local content, message = file:read("a")
   file:close()

@@ -56,13 +56,22 @@ end
 
 local function declare_results(parser)
   parser:option("--banner", ("Read what services say first, %d bytes at most."):format(
-    BANNER_BYTES)):argname("BYTES"):convert(options.integer(1, MAX_BANNER_BYTES))
+    BANNER_BYTES)):argname("[=BYTES]"):convert(options.integer(1, MAX_BANNER_BYTES))
   parser:flag("--open", "Show open ports only.")
   parser:flag("--reason", "Show why a port is said to be so.")
   parser:option("--format", "How to write the results."):choices(formats.NAMES):default("text")
   parser:option("--resume", "Keep what is known in a file, and go on from there.")
     :argname("FILE")
   parser:flag("--check", "Exit with 1 unless every port is open.")
+end
+
+-- Argparse cannot say that hosts may be missing only if there is a list of them.
+local function require_targets(parser)
+  parser:action(function(arguments)
+    if #arguments.host == 0 and #arguments.input_list == 0 then
+      parser._parent:error("no target: name hosts, or files of them with -iL")
+    end
+  end)
 end
 
 --- Declares the sub-command.
@@ -75,6 +84,7 @@ local function declare(parser)
   options.add_common(parser)
   options.add_executor(parser, ports.MAX_PORT,
     "Ports in a task (poll), or tasks that travel to a worker at once (connect).")
+  require_targets(parser)
 end
 
 --- Rewrites what argparse cannot read: `-iL FILE`, and `--banner` without a number.

@@ -211,9 +211,10 @@ end
 -- @usage ports.shuffle({ 1, 2, 3 }, 42)
 local function shuffle(list, seed)
   -- The generator stands still at 0; the multiplication spreads small seeds.
-  local state, value = seed * 0x1E3779B97F4A7C15 ~ 0x5DEECE66D, nil
+  local state = seed * 0x1E3779B97F4A7C15 ~ 0x5DEECE66D
   state = state == 0 and 1 or state
   for i = #list, 2, -1 do
+    local value
     state, value = random_step(state)
     local j = value % i + 1
     list[i], list[j] = list[j], list[i]

@@ -32,7 +32,8 @@ end
 -- @tparam table options `ports` (in the order of the scan), `format` (one of
 --   `formats.NAMES`), `open_only`, `with_reason`, `with_banner`, `command` (the command
 --   line as an array, for the formats that show it)
--- @treturn table with `start`, `begin`, `add`, `finish`, `totals` (ports by state)
+-- @treturn table with `start`, `begin`, `add`, `finish`, `totals` (ports by state),
+--   `troubles` (how many ports are unknown, by outcome)
 local function new(options)
   return setmetatable({
     ports = options.ports,
@@ -48,6 +49,7 @@ local function new(options)
     written_hosts = 0,
     up_hosts = 0,
     totals = new_counts(),
+    troubles = {}, -- why ports are unknown: how many by outcome
   }, Report)
 end
 
@@ -112,10 +114,22 @@ local function rows_of(self, host, counts, state_of)
   return rows, rest
 end
 
+function Report:_note_troubles(outcomes)
+  for i in ipairs(self.ports) do
+    local outcome = outcomes[i] or "not asked"
+    if not outcomes[i] or states.of(outcome) == "unknown" then
+      self.troubles[outcome] = (self.troubles[outcome] or 0) + 1
+    end
+  end
+end
+
 function Report:_write_host(index)
   local host = self.hosts[index]
   local counts, state_of = count_states(self, host.outcomes)
   local rows, rest = rows_of(self, host, counts, state_of)
+  if counts.unknown > 0 then
+    self:_note_troubles(host.outcomes)
+  end
   for state, count in pairs(counts) do
     self.totals[state] = self.totals[state] + count
   end

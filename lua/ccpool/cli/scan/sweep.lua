@@ -14,16 +14,21 @@ local engine = require("ccpool.cli.scan.engine")
 local interrupt = require("ccpool.cli.interrupt")
 local probe = require("ccpool.cli.scan.probe")
 
+-- Fewer ports are not worth a task, unless a worker may not have so many in flight.
 local MIN_CHUNK, MAX_CHUNK = 256, 1024
 local MIN_CONCURRENCY = 64
 -- A chunk that so many workers died of is given up.
 local MAX_ATTEMPTS = 3
 
+-- How many connects a worker may have in flight.
+local function window_of(plan)
+  return math.max(1, plan.concurrency // plan.workers)
+end
+
 -- A chunk is as large as the window of its worker, so that all of it is in flight at once,
 -- but small enough for every worker to get one.
 local function auto_chunk(plan)
-  local size = math.ceil(plan.concurrency / plan.workers)
-  size = math.max(MIN_CHUNK, math.min(MAX_CHUNK, size))
+  local size = math.max(MIN_CONCURRENCY, math.min(MAX_CHUNK, window_of(plan)))
   local total = plan.total or (plan.targets and #plan.targets * #plan.ports) or math.huge
   local even = math.ceil(math.min(total / plan.workers, MAX_CHUNK))
   -- A rate is shared out evenly, so every worker has to have its part of few ports too.
@@ -118,15 +123,14 @@ function Sweep:new_chunk()
 end
 
 local function limits_of(plan)
-  local limits = {
+  return {
     timeout = plan.timeout,
     retries = plan.retries,
-    concurrency = math.max(1, plan.concurrency // plan.workers),
+    concurrency = window_of(plan),
     min_concurrency = math.ceil(MIN_CONCURRENCY / plan.workers),
     rate = plan.rate and plan.rate / plan.workers,
     banner = plan.banner,
   }
-  return limits
 end
 
 -- What travels to a worker of a chunk.
