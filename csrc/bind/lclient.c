@@ -138,25 +138,24 @@ void ccp_handle_leave(ccp_handle *h) {
     free(h);
 }
 
-/* What a descendant has of them are copies. */
-static void free_handles(ccp_client *c, int ours) {
+static void free_handles(ccp_client *c) {
   while (c->handles) {
     ccp_handle *h = c->handles;
     c->handles = h->next;
-    if (ours || !h->party)
-      free_handle(c, h);
+    free_handle(c, h);
   }
 }
 
 /* In a descendant the client's copy is an ancestor's: bell and pools are left
-** alone. */
+** alone. A worker lives by the plan in one of those pools. */
 static int client__gc(lua_State *L) {
   ccp_client *c = lua_touserdata(L, 1);
   int ours = c->epoch == ccp_process_epoch();
   if (ours && c->bell)
     wait_closed(c);
   delist(c);
-  free_handles(c, ours);
+  if (ours)
+    free_handles(c);
   if (ours && !c->leaked)
     ccp_arena_free(c->bell);
   c->bell = NULL;
