@@ -1,16 +1,16 @@
 --- `ccpool compare`: runs the same work serially, on threads and on processes.
 -- @module ccpool.cli.compare
 
-local unistd = require("posix.unistd")
-
 local exit = require("ccpool.cli.exit")
 local machine = require("ccpool.cli.compare.machine")
 local options = require("ccpool.cli.options")
 local output = require("ccpool.cli.output")
+local progress = require("ccpool.cli.progress")
 local rivals = require("ccpool.cli.compare.rivals")
 local rows = require("ccpool.cli.compare.rows")
 local runner = require("ccpool.cli.compare.runner")
 local series = require("ccpool.cli.compare.series")
+local statistics = require("ccpool.cli.statistics")
 local tables = require("ccpool.cli.compare.tables")
 local workloads = require("ccpool.cli.compare.workloads")
 
@@ -167,23 +167,6 @@ local function find_rivals(names)
   return installed, notes
 end
 
--- One line on the terminal, over and over; elsewhere nothing.
-local function new_progress(is_quiet, total)
-  if is_quiet or unistd.isatty(unistd.STDERR_FILENO) ~= 1 then
-    return function() end
-  end
-  local done = 0
-  return function(workload, contender)
-    if not workload then
-      io.stderr:write("\r\27[K")
-      return
-    end
-    done = done + 1
-    io.stderr:write(("\r\27[Krun %d of %d: %s, %s"):format(done, total, workload.name,
-      series.name(contender)))
-  end
-end
-
 local function total_runs(entries, rounds)
   local sum = 0
   for _, entry in ipairs(entries) do
@@ -232,13 +215,26 @@ local function write_results(arguments, report)
   output.write("\n", tables.text(report))
 end
 
+local function run_all(arguments, entries)
+  local total = total_runs(entries, arguments.warmup + arguments.runs)
+  local line = progress.new({ mode = arguments.quiet and "never" or arguments.progress,
+    label = "compare", unit = "runs", total = total })
+  local begun = 0
+  runner.run_rounds(entries, arguments.warmup, arguments.runs, function(workload, contender)
+    output.detail("compare: run %d of %d: %s, %s", begun + 1, total, workload.name,
+      series.name(contender))
+    line:set(begun)
+    begun = begun + 1
+  end)
+  line:set(total)
+  line:finish()
+  statistics.add("runs", total)
+end
+
 local function compare(arguments, entries, notes)
   local described = machine.describe()
-  local rounds = arguments.warmup + arguments.runs
-  local progress = new_progress(arguments.quiet, total_runs(entries, rounds))
   local files = open_files(arguments)
-  runner.run_rounds(entries, arguments.warmup, arguments.runs, progress)
-  progress()
+  run_all(arguments, entries)
   add_machine_notes(notes, described)
   local report = { machine = described, notes = notes, runs = arguments.runs,
     warmup = arguments.warmup, entries = {}, rows = {} }
@@ -268,13 +264,11 @@ local function run(arguments)
     return exit.USAGE
   end
   local installed, notes = find_rivals(arguments.vs)
-  if not arguments.quiet then
-    for _, note in ipairs(notes) do
-      output.complain("compare: %s", note)
-    end
+  for _, note in ipairs(notes) do
+    output.notice("compare: %s", note)
   end
   local entries = {}
-  for i, workload in ipairs(workloads.make(arguments.workload, arguments.quiet)) do
+  for i, workload in ipairs(workloads.make(arguments.workload)) do
     entries[i] = { workload = workload,
       contenders = runner.contenders_for(workload, arguments.workers, installed) }
   end

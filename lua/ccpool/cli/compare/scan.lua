@@ -1,6 +1,8 @@
 --- The workload of system calls: a scan of all ports of loopback, a few of them our own.
 -- @module ccpool.cli.compare.scan
 
+local socket = require("posix.sys.socket")
+
 local limits = require("ccpool.cli.scan.limits")
 local measure = require("ccpool.cli.compare.measure")
 local output = require("ccpool.cli.output")
@@ -26,10 +28,9 @@ local Scan = {
 Scan.__index = Scan
 
 --- Makes the workload; raises the limit of descriptors, for workers still to come too.
--- @tparam boolean is_quiet whether to keep notices back
 -- @treturn table as `ccpool.cli.compare.workloads` describes it
-local function new(is_quiet)
-  return setmetatable({ is_quiet = is_quiet, concurrency = limits.auto_concurrency() }, Scan)
+local function new()
+  return setmetatable({ concurrency = limits.auto_concurrency() }, Scan)
 end
 
 function Scan:prepare()
@@ -45,7 +46,7 @@ end
 
 -- Chunks of a list of ports, each with what the engine needs to know.
 function Scan:_chunks(list, workers)
-  local target = { family = require("posix.sys.socket").AF_INET, addr = HOST, is_local = true }
+  local target = { family = socket.AF_INET, addr = HOST, is_local = true }
   local settings = {
     timeout = TIMEOUT,
     retries = RETRIES,
@@ -54,7 +55,8 @@ function Scan:_chunks(list, workers)
   local chunks = {}
   for first = 1, #list, CHUNK do
     local last = math.min(first + CHUNK - 1, #list)
-    chunks[#chunks + 1] = { target, table.move(list, first, last, 1, {}), settings }
+    local ports = table.move(list, first, last, 1, {})
+    chunks[#chunks + 1] = { { { target = target, ports = ports } }, settings }
   end
   return chunks
 end
@@ -154,9 +156,7 @@ function Scan:reconcile(results, contenders)
     end
     seen = open
   end
-  if not self.is_quiet then
-    output.complain("compare: ports that came or went meanwhile: %s", self:key(disputed))
-  end
+  output.notice("compare: ports that came or went meanwhile: %s", self:key(disputed))
   table.move(seen, 1, #seen, #common + 1, common)
   table.sort(common)
   return common

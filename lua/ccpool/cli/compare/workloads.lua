@@ -31,10 +31,9 @@ local DEFAULTS = { "primes", "scan" }
 
 --- Makes workloads.
 -- @tparam table names words of @{NAMES}, or `all`; none means @{DEFAULTS}
--- @tparam boolean is_quiet whether to keep notices back
 -- @treturn table an array of workloads, each once
--- @usage workloads.make({ "primes" }, false)
-local function make(names, is_quiet)
+-- @usage workloads.make({ "primes" })
+local function make(names)
   local wanted = {}
   for _, name in ipairs(#names > 0 and names or DEFAULTS) do
     wanted[name] = true
@@ -42,7 +41,7 @@ local function make(names, is_quiet)
   local list = {}
   for _, name in ipairs(NAMES) do
     if wanted[name] or wanted.all then
-      list[#list + 1] = require(MODULES[name]).new(is_quiet)
+      list[#list + 1] = require(MODULES[name]).new()
     end
   end
   return list
