@@ -60,22 +60,38 @@ local function figure(title, drawing, caption, key)
     .. "<figcaption>" .. escape(caption) .. "</figcaption></figure>\n"
 end
 
-local function memory_figures(entry)
+-- Kibibytes, or mebibytes where there are many.
+local function memory_unit(entry)
+  local most = 0
+  for _, row in ipairs(entry.rows) do
+    most = math.max(most, not row.is_rival and row.memory_per_worker or 0)
+  end
+  if most >= 4 * KIBIBYTE * KIBIBYTE then
+    return "MiB", KIBIBYTE * KIBIBYTE, "%.1f MiB"
+  end
+  return "KiB", KIBIBYTE, "%.0f KiB"
+end
+
+local function memory_figure(entry)
+  local unit, bytes, format = memory_unit(entry)
   return figure("Memory per worker", plots.bars(entry, {
     class = "memory",
-    title = "memory per worker, KiB",
-    format = "%.0f KiB",
+    title = "memory per worker, " .. unit,
+    format = format,
     value = function(row)
-      return row.memory_per_worker and row.memory_per_worker / KIBIBYTE
+      return row.memory_per_worker and row.memory_per_worker / bytes
     end,
   }), "What program, workers and their processes hold in the end more than before the start, "
     .. "by worker. Pages that several share count once.")
-    .. figure("Start of a worker", plots.bars(entry, {
-      class = "start",
-      title = "time to start, by worker, ms",
-      format = "%.2f ms",
-      value = function(row) return row.start_per_worker * 1000 end,
-    }), "From making the executor until all workers are ready, by worker.")
+end
+
+local function start_figure(entry)
+  return figure("Start of a worker", plots.bars(entry, {
+    class = "start",
+    title = "time to start, by worker, ms",
+    format = "%.2f ms",
+    value = function(row) return row.start_per_worker * 1000 end,
+  }), "From making the executor until all workers are ready, by worker.")
 end
 
 local function work_figures(entry, cpus)
@@ -140,12 +156,13 @@ end
 local function section(entry, report)
   local failure = entry.failure
     and ('<p class="alarm">Not comparable: %s.</p>'):format(escape(entry.failure)) or ""
-  local figures = entry.is_start and "" or work_figures(entry, report.machine.cpus)
+  local figures = entry.is_start and start_figure(entry)
+    or work_figures(entry, report.machine.cpus)
   local runs = figure("Times of runs", plots.runs(entry), "The middle half of the runs in a box, "
     .. "the median in it, whiskers to the fastest and the slowest; each run is a dot.")
   return ('<section id="%s"><h2>%s</h2><p class="soft">%s.</p>%s%s<div class="plots">\n%s%s%s'
     .. "</div>\n%s</section>\n"):format(entry.name, escape(entry.name), escape(entry.title),
-    failure, summary(entry), figures, runs, memory_figures(entry), data_table(entry))
+    failure, summary(entry), figures, runs, memory_figure(entry), data_table(entry))
 end
 
 local function notes(report)

@@ -6,7 +6,7 @@ local stats = require("ccpool.cli.compare.stats")
 local svg = require("ccpool.cli.compare.svg")
 
 local WIDTH = 440
-local LANE, LANE_GAP, GROUP_GAP = 15, 3, 20
+local LANE, LANE_GAP, GROUP_GAP = 20, 3, 22
 local BOX_ROW = 24
 local BAR_ROW = 26
 local LABEL_WIDTH = 152
@@ -67,7 +67,7 @@ local function gantt_group(row, box, x, top)
   local parts = { svg.text(box.left, top + 14, "label", series.name(row)) }
   local first = top + GROUP_GAP
   for lane = 1, count do
-    parts[#parts + 1] = svg.text(box.left - 8, first + (lane - 1) * (LANE + LANE_GAP) + 12,
+    parts[#parts + 1] = svg.text(box.left - 8, first + (lane - 1) * (LANE + LANE_GAP) + 14,
       "tick end", tostring(lane))
   end
   for i, span in ipairs(spans) do

@@ -32,8 +32,7 @@ h3{font-size:.95rem;margin:0 0 6px}
 p{margin:4px 0 12px;max-width:75ch}.soft{color:var(--soft)}
 nav a{display:inline-block;margin:0 16px 4px 0}a{color:var(--link)}
 .alarm{border-left:4px solid var(--alarm);padding-left:10px}
-.plots{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(min(100%,390px),1fr));
-align-items:start}
+.plots{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(min(100%,390px),1fr))}
 figure{margin:0;padding:14px 12px 10px;background:var(--paper);border:1px solid var(--grid);
 border-radius:8px;min-width:0}
 figure svg{display:block;width:100%;height:auto;max-width:560px;margin:0 auto}

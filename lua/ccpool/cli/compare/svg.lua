@@ -97,7 +97,7 @@ end
 -- Ticks at 1, 2, 5 of each power of ten; with many powers only at 1.
 local function log_ticks(low, high)
   local ticks = {}
-  local factors = math.log(high / low, 10) > 2 and { 1 } or { 1, 2, 5 }
+  local factors = math.log(high / low, 10) > 3 and { 1 } or { 1, 2, 5 }
   for power = math.floor(math.log(low, 10)), math.ceil(math.log(high, 10)) do
     for _, factor in ipairs(factors) do
       local value = factor * 10.0 ^ power

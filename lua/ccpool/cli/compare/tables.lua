@@ -37,7 +37,7 @@ local COLUMNS = {
   { "max s", "r", function(row) return seconds(row.max) end },
   { "eff %", "r", function(row) return shown("%.0f", row.efficiency, 100) end },
   { "MiB", "r", function(row) return shown("%.1f", row.memory, 1 / MEBIBYTE) end },
-  { "items/s", "r", function(row) return shown("%.4g", row.rate) end },
+  { "items/s", "r", function(row) return shown(row.rate < 1000 and "%.4g" or "%.0f", row.rate) end },
   { "p50 ms", "r", function(row) return shown("%.2f", row.p50, 1000) end },
   { "p99 ms", "r", function(row) return shown("%.2f", row.p99, 1000) end },
   { "notes", "l", function(row) return table.concat(row.notes, ", ") end },
