@@ -20,6 +20,14 @@ local function seconds(value)
   return value and (value < SHORT and "%.5f" or "%.3f"):format(value) or NOTHING
 end
 
+local function backend_of(row)
+  return row.backend == "lock" and series.of("lock").label or row.backend
+end
+
+local function rate_of(row)
+  return (row.rate < 1000 and "%.4g" or "%.0f"):format(row.rate)
+end
+
 local function interval_of(row)
   return row.low and seconds(row.low) .. "–" .. seconds(row.high) or NOTHING
 end
@@ -27,7 +35,7 @@ end
 -- The columns of tables for people: title, alignment, cell.
 local COLUMNS = {
   { "workload", "l", function(row) return row.workload end },
-  { "backend", "l", function(row) return row.backend end },
+  { "backend", "l", backend_of },
   { "workers", "r", function(row) return tostring(row.workers) end },
   { "time s", "r", function(row) return seconds(row.seconds) end },
   { "speedup", "r", function(row) return shown("%.2f", row.speedup) end },
@@ -37,7 +45,7 @@ local COLUMNS = {
   { "max s", "r", function(row) return seconds(row.max) end },
   { "eff %", "r", function(row) return shown("%.0f", row.efficiency, 100) end },
   { "MiB", "r", function(row) return shown("%.1f", row.memory, 1 / MEBIBYTE) end },
-  { "items/s", "r", function(row) return shown(row.rate < 1000 and "%.4g" or "%.0f", row.rate) end },
+  { "items/s", "r", rate_of },
   { "p50 ms", "r", function(row) return shown("%.2f", row.p50, 1000) end },
   { "p99 ms", "r", function(row) return shown("%.2f", row.p99, 1000) end },
   { "notes", "l", function(row) return table.concat(row.notes, ", ") end },

@@ -13,7 +13,7 @@ local function name_after_collections()
     for i = 1, 20000 do
       filler[i] = ("x"):rep(i % 300)
     end
-    ex:submit(math.sqrt, round):result()
+    ex:submit(math.sqrt, round + #filler):result()
   end
   return inner.current().name
 end
