@@ -2,6 +2,7 @@
 -- @module ccpool.cli.compare
 
 local exit = require("ccpool.cli.exit")
+local interrupt = require("ccpool.cli.interrupt")
 local machine = require("ccpool.cli.compare.machine")
 local options = require("ccpool.cli.options")
 local output = require("ccpool.cli.output")
@@ -215,26 +216,35 @@ local function write_results(arguments, report)
   output.write("\n", tables.text(report))
 end
 
+-- Runs all rounds. Returns nil, or what interrupted them when there is enough to report.
 local function run_all(arguments, entries)
   local total = total_runs(entries, arguments.warmup + arguments.runs)
   local line = progress.new({ mode = arguments.quiet and "never" or arguments.progress,
     label = "compare", unit = "runs", total = total })
   local begun = 0
-  runner.run_rounds(entries, arguments.warmup, arguments.runs, function(workload, contender)
+  local function on_run(workload, contender)
     output.detail("compare: run %d of %d: %s, %s", begun + 1, total, workload.name,
       series.name(contender))
     line:set(begun)
     begun = begun + 1
-  end)
-  line:set(total)
+  end
+  local ok, err = pcall(runner.run_rounds, entries, arguments.warmup, arguments.runs, on_run)
+  line:set(ok and total or begun)
   line:finish()
-  statistics.add("runs", total)
+  statistics.add("runs", begun)
+  if not ok and not (interrupt.is(err) and runner.is_complete(entries)) then
+    error(err, 0)
+  end
+  return err
 end
 
 local function compare(arguments, entries, notes)
   local described = machine.describe()
   local files = open_files(arguments)
-  run_all(arguments, entries)
+  local interruption = run_all(arguments, entries)
+  if interruption then
+    notes[#notes + 1] = "interrupted: not all rounds were run"
+  end
   add_machine_notes(notes, described)
   local report = { machine = described, notes = notes, runs = arguments.runs,
     warmup = arguments.warmup, entries = {}, rows = {} }
@@ -251,6 +261,9 @@ local function compare(arguments, entries, notes)
   end
   write_results(arguments, report)
   write_files(files, report)
+  if interruption then
+    error(interruption, 0)
+  end
   return code
 end
 

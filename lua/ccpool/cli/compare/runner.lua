@@ -55,8 +55,9 @@ local function run_once(workload, contender)
 end
 
 -- One round of a workload. It begins with another contender each time, so that none
--- always runs after the same other.
-local function run_round(workload, figures, round, on_run)
+-- always runs after the same other. All results are kept, samples only of rounds that
+-- count.
+local function run_round(workload, figures, round, counts, on_run)
   for k = 1, #figures do
     local figure = figures[(round + k - 2) % #figures + 1]
     on_run(workload, figure.contender)
@@ -64,13 +65,9 @@ local function run_round(workload, figures, round, on_run)
     table.insert(figure.results, sample.result or false)
     table.insert(figure.keys, sample.key or workload:key(sample.result))
     sample.result = nil
-    table.insert(figure.samples, sample)
-  end
-end
-
-local function drop_samples(figures)
-  for _, figure in ipairs(figures) do
-    figure.samples = {}
+    if counts then
+      table.insert(figure.samples, sample)
+    end
   end
 end
 
@@ -90,12 +87,23 @@ local function run_rounds(entries, warmup, runs, on_run)
   end
   for round = 1, warmup + runs do
     for _, entry in ipairs(entries) do
-      if round == warmup + 1 then
-        drop_samples(entry.figures)
-      end
-      run_round(entry.workload, entry.figures, round, on_run)
+      run_round(entry.workload, entry.figures, round, round > warmup, on_run)
     end
   end
+end
+
+--- Tells whether every contender of every workload has run at least once.
+-- @tparam table entries as @{run_rounds} left them
+-- @treturn boolean
+local function is_complete(entries)
+  for _, entry in ipairs(entries) do
+    for _, figure in ipairs(entry.figures or { { samples = {} } }) do
+      if #figure.samples == 0 then
+        return false
+      end
+    end
+  end
+  return true
 end
 
 local function is_unanimous(figures)
@@ -155,5 +163,6 @@ end
 return {
   agreed_result = agreed_result,
   contenders_for = contenders_for,
+  is_complete = is_complete,
   run_rounds = run_rounds,
 }
