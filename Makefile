@@ -75,7 +75,7 @@ LINK_FLAGS = -pthread $(FLAGS_$(VARIANT)) $(LDFLAGS)
 
 .DEFAULT_GOAL := all
 .PHONY: all debug deps run env test ctest asan tsan fuzz-short lint format floors docs \
-  bench rock install clean distclean help
+  bench figures rock install clean distclean help
 
 all: $(CORE)  ## build the C module (V=1 shows the commands)
 
@@ -142,6 +142,12 @@ bench:  ## the figures of docs/performance.md (BENCH=...)
 	$(Q)tools/deps.sh run
 	$(SUBMAKE) all
 	$(Q)$(WITH_ENV) $(LUA) bench/run.lua $(BENCH)
+
+figures:  ## the picture of the README, from a run here (let the machine be idle)
+	$(Q)tools/deps.sh run
+	$(SUBMAKE) all
+	$(Q)mkdir -p docs/figures
+	$(Q)$(WITH_ENV) $(LUA) bin/ccpool compare cpu io -w 1,2,4 --runs 7 --svg docs/figures/speedup.svg
 
 rock:  ## build and use the rock in a scratch tree
 	$(Q)tools/deps.sh rock

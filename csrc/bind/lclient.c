@@ -153,18 +153,16 @@ void ccp_handle_leave(ccp_handle *h) {
     free(h);
 }
 
-/* What a descendant has of them are copies. */
-static void free_handles(ccp_client *c, int ours) {
+static void free_handles(ccp_client *c) {
   while (c->handles) {
     ccp_handle *h = c->handles;
     c->handles = h->next;
-    if (ours || !h->party)
-      free_handle(c, h);
+    free_handle(c, h);
   }
 }
 
 /* In a descendant the client's copy is an ancestor's: bell and pools are left
-** alone. */
+** alone. A worker lives by the plan in one of those pools. */
 static int client__gc(lua_State *L) {
   ccp_client *c = lua_touserdata(L, 1);
   int ours = c->epoch == ccp_process_epoch();
@@ -173,7 +171,8 @@ static int client__gc(lua_State *L) {
   ccp_future_report_unheard(L, c);
   delist(c);
   ccp_hands_leave(c);
-  free_handles(c, ours);
+  if (ours) /* a worker lives by copies of its ancestor's */
+    free_handles(c);
   if (ours && !c->leaked)
     ccp_arena_free(c->bell);
   c->bell = NULL;

@@ -1,244 +1,295 @@
 --- `ccpool compare`: runs the same work serially, on threads and on processes.
 -- @module ccpool.cli.compare
 
-local backend = require("ccpool.cli.backend")
-local cpu = require("ccpool.cli.compare.cpu")
 local exit = require("ccpool.cli.exit")
-local json = require("ccpool.cli.json")
+local interrupt = require("ccpool.cli.interrupt")
+local machine = require("ccpool.cli.compare.machine")
 local options = require("ccpool.cli.options")
 local output = require("ccpool.cli.output")
-local prime_workload = require("ccpool.cli.compare.primes")
-local probe = require("ccpool.cli.scan.probe")
-local scan_workload = require("ccpool.cli.compare.scan")
-local text_table = require("ccpool.cli.table")
+local progress = require("ccpool.cli.progress")
+local rivals = require("ccpool.cli.compare.rivals")
+local rows = require("ccpool.cli.compare.rows")
+local runner = require("ccpool.cli.compare.runner")
+local series = require("ccpool.cli.compare.series")
+local statistics = require("ccpool.cli.statistics")
+local tables = require("ccpool.cli.compare.tables")
+local workloads = require("ccpool.cli.compare.workloads")
 
-local MAX_RUNS = 100
+local MAX_RUNS, MAX_WARMUP = 1000, 100
 local MIN_AUTO_WORKERS = 2
+local STDOUT = "-"
+-- So much load for each core, before anything runs, is worth a word.
+local LOAD_LIMIT = 0.5
 
--- Reads a list of worker counts such as 1,2,4.
-local function worker_list(text)
-  local convert = options.integer(1, options.MAX_WORKERS)
-  local list = {}
-  for element in (text .. ","):gmatch("([^,]*),") do
-    local count, message = convert(element)
-    if element == "auto" then
-      count = math.max(MIN_AUTO_WORKERS, options.worker_count("auto"))
-    elseif not count then
-      return nil, message .. " or auto"
+-- The modules that plot are loaded only when they are needed.
+local function html(report)
+  return require("ccpool.cli.compare.html").page(report)
+end
+
+local function figure(report)
+  return require("ccpool.cli.compare.figure").speedup(report)
+end
+
+-- Options that name a file, and what writes it.
+local FILES = {
+  { option = "html", write = html, help = "Write a report with plots: one file of HTML." },
+  { option = "json", write = tables.json, help = "Write JSON, in hyperfine's form." },
+  { option = "md", write = tables.markdown, help = "Write Markdown." },
+  { option = "csv", write = tables.csv, help = "Write comma-separated values." },
+  { option = "svg", write = figure, help = "Write the plots of speedup as a picture." },
+}
+local FORMATS = { json = tables.json, md = tables.markdown, csv = tables.csv }
+
+-- Makes a reader of words with commas between them.
+local function list_of(convert)
+  return function(text)
+    local list = {}
+    for element in (text .. ","):gmatch("([^,]*),") do
+      local value, message = convert(element)
+      if not value then
+        return nil, message
+      end
+      list[#list + 1] = value
     end
-    list[#list + 1] = count
+    return list
   end
-  return list
+end
+
+local function worker_count(text)
+  if text == "auto" then
+    return math.max(MIN_AUTO_WORKERS, options.worker_count("auto"))
+  end
+  local count, message = options.integer(1, options.MAX_WORKERS)(text)
+  return count, message and message .. " or auto"
+end
+
+-- Each number once, ascending: they are an axis.
+local function worker_list(text)
+  local list, message = list_of(worker_count)(text)
+  if not list then
+    return nil, message
+  end
+  local counts, is_there = {}, {}
+  for _, count in ipairs(list) do
+    if not is_there[count] then
+      is_there[count] = true
+      counts[#counts + 1] = count
+    end
+  end
+  table.sort(counts)
+  return counts
+end
+
+local function rival(text)
+  for _, name in ipairs(rivals.NAMES) do
+    if name == text then
+      return name
+    end
+  end
+  return nil, ("'%s' is none of %s"):format(text, table.concat(rivals.NAMES, ", "))
 end
 
 --- Declares the sub-command.
 -- @tparam table parser the argparse command
 local function declare(parser)
-  parser:argument("workload", "What to run."):args("?")
-    :choices({ "scan", "primes", "all" }):default("all")
+  local choices = table.move(workloads.NAMES, 1, #workloads.NAMES, 1, {})
+  choices[#choices + 1] = "all"
+  parser:argument("workload", "What to run (default: primes and scan)."):args("*")
+    :choices(choices)
   options.add_common(parser)
   parser:option("-w --workers", "Numbers of workers, with commas between them.", "auto", nil, 1)
     :argname("LIST"):convert(worker_list)
-  parser:option("--runs", "How often to run everything; the median counts.", "1")
+  parser:option("--runs", "How many rounds count; the median is shown.", "3")
     :argname("N"):convert(options.integer(1, MAX_RUNS))
-  parser:option("--format", "How to write the results."):choices({ "text", "json" })
-    :default("text")
-end
-
-local function new_workloads(arguments)
-  local workloads = {}
-  if arguments.workload ~= "scan" then
-    workloads[#workloads + 1] = prime_workload.new()
-  end
-  if arguments.workload ~= "primes" then
-    workloads[#workloads + 1] = scan_workload.new(arguments.quiet)
-  end
-  return workloads
-end
-
-local function new_contenders(worker_counts)
-  local contenders = { { backend = "serial", workers = 1 } }
-  for _, workers in ipairs(worker_counts) do
-    contenders[#contenders + 1] = { backend = "threads", workers = workers }
-    contenders[#contenders + 1] = { backend = "processes", workers = workers }
-  end
-  return contenders
-end
-
--- Opens the executors from the last on, so that processes are forked before there are
--- threads, and starts their workers, so that starts are not counted.
-local function open_all(contenders)
-  for i = #contenders, 1, -1 do
-    local contender = contenders[i]
-    contender.executor = backend.open(contender.backend, contender.workers)
-    contender.executor:warmup()
+  parser:option("--warmup", "How many rounds run before them.", "1")
+    :argname("N"):convert(options.integer(0, MAX_WARMUP))
+  parser:option("--vs", "Also run python, nmap, factor, where they are installed.", nil, nil, 1)
+    :argname("LIST"):convert(list_of(rival))
+  parser:option("--format", "How to write the results on standard output.")
+    :choices({ "text", "json", "md", "csv" }):default("text")
+  for _, file in ipairs(FILES) do
+    parser:option("--" .. file.option, file.help .. " - is standard output."):argname("FILE")
   end
 end
 
-local function end_all(contenders, method)
-  for _, contender in ipairs(contenders) do
-    if contender.executor then
-      contender.executor[method](contender.executor)
+-- At most one thing can go to standard output besides notices.
+local function file_for_stdout(arguments)
+  local found
+  for _, file in ipairs(FILES) do
+    if arguments[file.option] == STDOUT then
+      if found then
+        error({ failure = ("--%s - and --%s - both want standard output"):format(found.option,
+          file.option), is_usage = true }, 0)
+      end
+      found = file
+    end
+  end
+  return found
+end
+
+-- Opens the files before anything runs: a wrong name shall not cost a comparison.
+local function open_files(arguments)
+  local open = {}
+  for _, file in ipairs(FILES) do
+    local path = arguments[file.option]
+    if path and path ~= STDOUT then
+      local handle, message = io.open(path, "w")
+      if not handle then
+        error({ failure = "cannot write " .. message }, 0)
+      end
+      open[#open + 1] = { handle = handle, write = file.write, path = path }
+    end
+  end
+  return open
+end
+
+local function write_files(open, report)
+  for _, file in ipairs(open) do
+    local ok, message = file.handle:write(file.write(report))
+    if ok then
+      ok, message = file.handle:close()
+    end
+    if not ok then
+      error({ failure = ("cannot write %s: %s"):format(file.path, message) }, 0)
     end
   end
 end
 
-local function measure(workload, contender)
-  local executor = contender.executor
-  local cpu_before, started = cpu.seconds(executor), probe.now()
-  local result = workload:run(executor, contender.workers)
-  local seconds = probe.now() - started
-  return result, seconds, cpu.seconds(executor) - cpu_before
-end
-
-local function median(values)
-  local sorted = table.move(values, 1, #values, 1, {})
-  table.sort(sorted)
-  local middle = #sorted // 2
-  if #sorted % 2 == 1 then
-    return sorted[middle + 1]
-  end
-  return (sorted[middle] + sorted[middle + 1]) / 2
-end
-
--- Runs a workload once on every contender and files the figures.
-local function run_round(workload, contenders, figures)
-  for i, contender in ipairs(contenders) do
-    local result, seconds, cpu_seconds = measure(workload, contender)
-    local figure = figures[i] or { seconds = {}, cpu = {}, results = {} }
-    figures[i] = figure
-    table.insert(figure.seconds, seconds)
-    table.insert(figure.cpu, cpu_seconds)
-    table.insert(figure.results, result)
-  end
-end
-
--- Returns the result that every run of every contender agrees on, or nil and a message.
-local function agreed_result(workload, contenders, figures)
-  local results = {}
-  for _, figure in ipairs(figures) do
-    table.move(figure.results, 1, #figure.results, #results + 1, results)
-  end
-  local agreed = results[1]
-  for _, result in ipairs(results) do
-    if workload:key(result) ~= workload:key(agreed) then
-      agreed = workload.reconcile and workload:reconcile(results, contenders)
-      break
+-- Returns those that are installed, and a note for each of the others.
+local function find_rivals(names)
+  local installed, notes = {}, {}
+  for _, name in ipairs(names or {}) do
+    if rivals.is_installed(name) then
+      installed[#installed + 1] = name
+    else
+      notes[#notes + 1] = name .. " is not installed and was left out"
     end
   end
-  if not agreed then
-    return nil, "the backends disagree"
-  end
-  local is_right, message = workload:verify(agreed)
-  return is_right and agreed or nil, message
+  return installed, notes
 end
 
-local function rows_of(workload, contenders, figures)
-  local rows = {}
-  local serial_seconds = median(figures[1].seconds)
-  for i, contender in ipairs(contenders) do
-    local seconds = median(figures[i].seconds)
-    rows[i] = {
-      workload = workload.name,
-      backend = contender.backend,
-      workers = contender.workers,
-      seconds = seconds,
-      min = math.min(table.unpack(figures[i].seconds)),
-      max = math.max(table.unpack(figures[i].seconds)),
-      speedup = serial_seconds / seconds,
-      cpu = median(figures[i].cpu),
-    }
+local function total_runs(entries, rounds)
+  local sum = 0
+  for _, entry in ipairs(entries) do
+    sum = sum + #entry.contenders
   end
-  return rows
+  return sum * rounds
 end
 
-local function write_table(rows, runs)
-  local lines = {}
-  for i, row in ipairs(rows) do
-    lines[i] = {
-      row.workload, row.backend, tostring(row.workers), ("%.3f"):format(row.seconds),
-      ("%.2f"):format(row.speedup), ("%.2f"):format(row.cpu),
-      runs > 1 and ("%.3f"):format(row.min) or nil, runs > 1 and ("%.3f"):format(row.max) or nil,
-    }
+local function add_machine_notes(notes, described)
+  if described.load > described.cpus * LOAD_LIMIT then
+    notes[#notes + 1] = ("the machine was busy before: load %.2f on %d cores")
+      :format(described.load, described.cpus)
   end
-  table.insert(lines, 1, {
-    "workload", "backend", "workers", "time s", "speedup", "CPU s",
-    runs > 1 and "min s" or nil, runs > 1 and "max s" or nil,
-  })
-  output.write("\n", text_table.format(lines, "llrrrrrr"))
+  notes[#notes + 1] = ("%s; %d cores; %s; %s; ccpool %s; %s"):format(described.cpu,
+    described.cpus, described.system, described.lua, described.ccpool, described.date)
 end
 
-local function row_record(row)
-  return json.object("workload", row.workload, "backend", row.backend, "workers", row.workers,
-    "seconds", row.seconds, "min", row.min, "max", row.max, "speedup", row.speedup,
-    "cpu_seconds", row.cpu)
+-- What one workload came to. `json` is nil, and `failure` says why, without agreement.
+local function conclude(entry, cpu_count)
+  local workload = entry.workload
+  local result, message = runner.agreed_result(entry)
+  local is_agreed = message == nil
+  return {
+    name = workload.name,
+    title = workload.title,
+    unit = workload.unit,
+    is_cpu_bound = workload.is_cpu_bound,
+    is_start = workload.is_start,
+    text = is_agreed and workload:text(result) or "",
+    json = is_agreed and workload:json(result) or nil,
+    failure = message,
+    rows = rows.make(workload, entry.figures, cpu_count),
+  }
 end
 
-local function write_json(rows, outcomes, runs)
-  local records, results = {}, {}
-  for i, row in ipairs(rows) do
-    records[i] = row_record(row)
+local function write_results(arguments, report)
+  local file = file_for_stdout(arguments)
+  local write = file and file.write or FORMATS[arguments.format]
+  if write then
+    output.write(write(report))
+    return
   end
-  for _, outcome in ipairs(outcomes) do
-    results[#results + 1] = outcome.workload.name
-    results[#results + 1] = outcome.result and outcome.workload:json(outcome.result) or false
+  for _, entry in ipairs(report.entries) do
+    output.write(entry.text)
   end
-  output.write(json.object("runs", runs, "results", json.object(table.unpack(results)),
-    "rows", records).text, "\n")
+  output.write("\n", tables.text(report))
 end
 
--- Runs everything, workload after workload and contender after contender in each round.
--- Returns an array of figures for each workload.
-local function run_rounds(workloads, contenders, runs)
-  local figures = {}
-  for i, workload in ipairs(workloads) do
-    workload:prepare()
-    figures[i] = {}
+-- Runs all rounds. Returns nil, or what interrupted them when there is enough to report.
+local function run_all(arguments, entries)
+  local total = total_runs(entries, arguments.warmup + arguments.runs)
+  local line = progress.new({ mode = arguments.quiet and "never" or arguments.progress,
+    label = "compare", unit = "runs", total = total })
+  local begun = 0
+  local function on_run(workload, contender)
+    output.detail("compare: run %d of %d: %s, %s", begun + 1, total, workload.name,
+      series.name(contender))
+    line:set(begun)
+    begun = begun + 1
   end
-  for _ = 1, runs do
-    for i, workload in ipairs(workloads) do
-      run_round(workload, contenders, figures[i])
+  local ok, err = pcall(runner.run_rounds, entries, arguments.warmup, arguments.runs, on_run)
+  line:set(ok and total or begun)
+  line:finish()
+  statistics.add("runs", begun)
+  if not ok and not (interrupt.is(err) and runner.is_complete(entries)) then
+    error(err, 0)
+  end
+  return err
+end
+
+local function compare(arguments, entries, notes)
+  local described = machine.describe()
+  local files = open_files(arguments)
+  local interruption = run_all(arguments, entries)
+  if interruption then
+    notes[#notes + 1] = "interrupted: not all rounds were run"
+  end
+  add_machine_notes(notes, described)
+  local report = { machine = described, notes = notes, runs = arguments.runs,
+    warmup = arguments.warmup, entries = {}, rows = {} }
+  local code = exit.OK
+  for i, entry in ipairs(entries) do
+    local concluded = conclude(entry, described.cpus)
+    report.entries[i] = concluded
+    table.move(concluded.rows, 1, #concluded.rows, #report.rows + 1, report.rows)
+    if concluded.failure then
+      code = exit.INCOMPLETE
+      notes[#notes + 1] = concluded.name .. ": " .. concluded.failure
+      output.complain("compare: %s: %s", concluded.name, concluded.failure)
     end
   end
-  return figures
-end
-
-local function compare(arguments, workloads, contenders)
-  open_all(contenders)
-  local figures = run_rounds(workloads, contenders, arguments.runs)
-  local rows, outcomes, is_agreed = {}, {}, true
-  for i, workload in ipairs(workloads) do
-    local result, message = agreed_result(workload, contenders, figures[i])
-    outcomes[i] = { workload = workload, result = result }
-    if not result then
-      is_agreed = false
-      output.complain("compare: %s: %s", workload.name, message)
-    elseif arguments.format == "text" then
-      output.write(workload:text(result))
-    end
-    local more = rows_of(workload, contenders, figures[i])
-    table.move(more, 1, #more, #rows + 1, rows)
+  write_results(arguments, report)
+  write_files(files, report)
+  if interruption then
+    error(interruption, 0)
   end
-  if arguments.format == "text" then
-    write_table(rows, arguments.runs)
-  else
-    write_json(rows, outcomes, arguments.runs)
-  end
-  return is_agreed and exit.OK or exit.INCOMPLETE
+  return code
 end
 
 --- Runs the sub-command.
 -- @tparam table arguments the parsed arguments
 -- @treturn integer the exit code
 local function run(arguments)
-  local workloads = new_workloads(arguments)
-  local contenders = new_contenders(arguments.workers)
-  local ok, result = pcall(compare, arguments, workloads, contenders)
-  for _, workload in ipairs(workloads) do
-    workload:close()
-  end
-  end_all(contenders, ok and "shutdown" or "kill")
+  local ok, failure = pcall(file_for_stdout, arguments)
   if not ok then
+    output.complain("compare: %s", failure.failure)
+    return exit.USAGE
+  end
+  local installed, notes = find_rivals(arguments.vs)
+  for _, note in ipairs(notes) do
+    output.notice("compare: %s", note)
+  end
+  local entries = {}
+  for i, workload in ipairs(workloads.make(arguments.workload)) do
+    entries[i] = { workload = workload,
+      contenders = runner.contenders_for(workload, arguments.workers, installed) }
+  end
+  local is_done, result = pcall(compare, arguments, entries, notes)
+  for _, entry in ipairs(entries) do
+    entry.workload:close()
+  end
+  if not is_done then
     error(result, 0)
   end
   return result

@@ -1,9 +1,9 @@
 --- What `--stats` prints to standard error: the work, its time, and what the executors did.
 -- @module ccpool.cli.statistics
 
-local cpu = require("ccpool.cli.compare.cpu")
 local output = require("ccpool.cli.output")
 local progress = require("ccpool.cli.progress")
+local usage = require("ccpool.cli.compare.usage")
 
 local COUNTS = {
   "submitted", "done", "failed", "cancelled", "timeouts", "retries", "crashes", "recycled",
@@ -26,7 +26,7 @@ end
 -- @tparam table executor
 local function add_executor(executor)
   local stats = executor:stats()
-  worker_seconds = worker_seconds + cpu.seconds(executor) - os.clock()
+  worker_seconds = worker_seconds + usage.cpu(executor).total - os.clock()
   local parts = {}
   for _, name in ipairs(COUNTS) do
     if (stats[name] or 0) ~= 0 then

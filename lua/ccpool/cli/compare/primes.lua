@@ -1,4 +1,5 @@
---- The CPU-bound workload: six large numbers, tested by trial division.
+--- The CPU-bound workload that tutorials show: six large numbers, tested by trial
+-- division.
 -- @module ccpool.cli.compare.primes
 
 local json = require("ccpool.cli.json")
@@ -12,13 +13,19 @@ local NUMBERS = {
   115797848077099,
   1099726899285419,
 }
-local CHUNK = 4
 
-local Primes = { name = "primes" }
+local Primes = {
+  name = "primes",
+  title = "Six large numbers, tested for primality by trial division",
+  unit = "numbers",
+  task = "prime",
+  is_cpu_bound = true,
+  rivals = { python = true, factor = true },
+}
 Primes.__index = Primes
 
 --- Makes the workload.
--- @treturn table with `name`, `prepare`, `run`, `key`, `verify`, `text`, `json`, `close`
+-- @treturn table as `ccpool.cli.compare.workloads` describes it
 local function new()
   return setmetatable({}, Primes)
 end
@@ -27,8 +34,20 @@ function Primes.prepare() end
 
 function Primes.close() end
 
-function Primes.run(_, executor)
-  return executor:map(prime.is_prime_trial, NUMBERS, { chunksize = CHUNK }):collect()
+function Primes.items()
+  local items = {}
+  for i, number in ipairs(NUMBERS) do
+    items[i] = { number }
+  end
+  return items
+end
+
+function Primes.count()
+  return #NUMBERS
+end
+
+function Primes.gather(_, answers)
+  return answers
 end
 
 function Primes.key(_, answers)
@@ -37,6 +56,12 @@ function Primes.key(_, answers)
     words[i] = tostring(answers[i])
   end
   return table.concat(words, " ")
+end
+
+--- What a rival program is given.
+-- @treturn table words
+function Primes.arguments()
+  return NUMBERS
 end
 
 -- Another method must say the same.

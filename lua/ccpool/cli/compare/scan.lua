@@ -1,105 +1,107 @@
---- The I/O-bound workload: a scan of all ports of loopback, a few of them our own.
+--- The workload of system calls: a scan of all ports of loopback, a few of them our own.
 -- @module ccpool.cli.compare.scan
 
 local socket = require("posix.sys.socket")
-local unistd = require("posix.unistd")
 
 local limits = require("ccpool.cli.scan.limits")
+local measure = require("ccpool.cli.compare.measure")
 local output = require("ccpool.cli.output")
-local ports = require("ccpool.cli.scan.ports")
+local servers = require("ccpool.cli.compare.server")
 local states = require("ccpool.cli.scan.states")
-local sweep = require("ccpool.cli.scan.sweep")
-local targets = require("ccpool.cli.scan.targets")
 
 local HOST = "127.0.0.1"
 local LISTENERS = 3
--- Connections are never accepted: all of a comparison must fit into the queue.
-local BACKLOG = 1024
+local LAST_PORT = 65535
+local CHUNK = 1024
 local TIMEOUT = 1
 local RETRIES = 1
 
-local Scan = { name = "scan" }
+local Scan = {
+  name = "scan",
+  title = ("All %d TCP ports of %s, with a connect each"):format(LAST_PORT, HOST),
+  unit = "ports",
+  task = "scan",
+  is_cpu_bound = true,
+  has_no_lock_row = true,
+  rivals = { nmap = true },
+}
 Scan.__index = Scan
 
 --- Makes the workload; raises the limit of descriptors, for workers still to come too.
--- @tparam boolean is_quiet whether to keep notices back
--- @treturn table with `name`, `prepare`, `run`, `key`, `verify`, `reconcile`, `text`,
--- `json`, `close`
-local function new(is_quiet)
-  return setmetatable({
-    is_quiet = is_quiet,
-    concurrency = limits.auto_concurrency(),
-    fds = {},
-    own_ports = {},
-  }, Scan)
-end
-
-local function listen()
-  local fd, message = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0)
-  local ok = fd
-  if ok then
-    ok, message = socket.bind(fd, { family = socket.AF_INET, addr = HOST, port = 0 })
-  end
-  if ok then
-    ok, message = socket.listen(fd, BACKLOG)
-  end
-  if not ok then
-    error({ failure = "cannot listen on loopback: " .. tostring(message) }, 0)
-  end
-  return fd, socket.getsockname(fd).port
+-- @treturn table as `ccpool.cli.compare.workloads` describes it
+local function new()
+  return setmetatable({ concurrency = limits.auto_concurrency() }, Scan)
 end
 
 function Scan:prepare()
-  for i = 1, LISTENERS do
-    self.fds[i], self.own_ports[i] = listen()
-  end
-  table.sort(self.own_ports)
-  self.target = targets.resolve(HOST)
+  self.server = servers.open(LISTENERS, 0)
 end
 
 function Scan:close()
-  for _, fd in ipairs(self.fds) do
-    unistd.close(fd)
+  if self.server then
+    self.server:close()
+    self.server = nil
   end
-  self.fds = {}
 end
 
--- Returns the open ports of a list, ascending.
-function Scan:_open_ports(executor, workers, list)
-  local open, answered = {}, 0
-  local plan = {
-    targets = { self.target },
-    ports = list,
-    engine = "poll",
-    chunk = "auto",
-    workers = workers,
+-- Chunks of a list of ports, each with what the engine needs to know.
+function Scan:_chunks(list, workers)
+  local target = { family = socket.AF_INET, addr = HOST, is_local = true }
+  local settings = {
     timeout = TIMEOUT,
     retries = RETRIES,
-    concurrency = self.concurrency,
+    concurrency = math.max(1, self.concurrency // workers),
   }
-  sweep.run(executor, plan, function(_, first, outcomes)
-    answered = answered + #outcomes
+  local chunks = {}
+  for first = 1, #list, CHUNK do
+    local last = math.min(first + CHUNK - 1, #list)
+    local ports = table.move(list, first, last, 1, {})
+    chunks[#chunks + 1] = { { { target = target, ports = ports } }, settings }
+  end
+  return chunks
+end
+
+local function all_ports()
+  local list = {}
+  for port = 1, LAST_PORT do
+    list[port] = port
+  end
+  return list
+end
+
+function Scan:items(workers)
+  return self:_chunks(all_ports(), workers)
+end
+
+function Scan.count()
+  return LAST_PORT
+end
+
+-- The open ports of a list, ascending.
+local function open_ports(list, replies)
+  local open = {}
+  for chunk, outcomes in ipairs(replies) do
     for i, outcome in ipairs(outcomes) do
       if states.of(outcome) == "open" then
-        open[#open + 1] = list[first + i - 1]
+        open[#open + 1] = list[(chunk - 1) * CHUNK + i]
       end
     end
-  end, function(_, _, _, err)
-    error(err, 0)
-  end)
-  if answered ~= #list then
-    error({ failure = ("only %d of %d ports were answered for"):format(answered, #list) }, 0)
   end
-  table.sort(open)
   return open
 end
 
-function Scan:run(executor, workers)
-  return self:_open_ports(executor, workers, ports.parse("-"))
+function Scan.gather(_, replies)
+  return open_ports(all_ports(), replies)
 end
 
 function Scan.key(_, open)
   return table.concat(open, " ")
+end
+
+--- What a rival program is given.
+-- @treturn table words
+function Scan.arguments()
+  return { HOST }
 end
 
 function Scan:verify(open)
@@ -107,7 +109,7 @@ function Scan:verify(open)
   for _, port in ipairs(open) do
     is_open[port] = true
   end
-  for _, port in ipairs(self.own_ports) do
+  for _, port in ipairs(self.server.ports) do
     if not is_open[port] then
       return false, ("port %d has a listener and was not found"):format(port)
     end
@@ -135,22 +137,26 @@ end
 --- Other programs open and close ports while we scan: looks at the ports in dispute once
 -- more with everyone.
 -- @tparam table results the open ports that each run found
--- @tparam table contenders all of them, with `executor` and `workers`
+-- @tparam table contenders those of them that are executors: `backend` and `workers`
 -- @treturn[1] table the open ports all agree on now
 -- @treturn[2] nil if they still disagree
 function Scan:reconcile(results, contenders)
   local common, disputed = split(results)
   local seen
   for _, contender in ipairs(contenders) do
-    local open = self:_open_ports(contender.executor, contender.workers, disputed)
+    local sample = measure.run({
+      backend = contender.backend,
+      workers = contender.workers,
+      task = self.task,
+      items = self:_chunks(disputed, contender.workers),
+    })
+    local open = open_ports(disputed, sample.results)
     if seen and self:key(open) ~= self:key(seen) then
       return nil
     end
     seen = open
   end
-  if not self.is_quiet then
-    output.complain("compare: ports that came or went meanwhile: %s", self:key(disputed))
-  end
+  output.notice("compare: ports that came or went meanwhile: %s", self:key(disputed))
   table.move(seen, 1, #seen, #common + 1, common)
   table.sort(common)
   return common
