@@ -151,8 +151,7 @@ static int is_done(lua_State *L, void *ud) {
 }
 
 /* Before it waits for a task of a pool that another state owns: who could run
- *it
- ** may be this very thread, or wait for it. */
+** it may be this very thread, or wait for it. */
 static void help_or_refuse(lua_State *L, ccp_client *c, ccp_future *f) {
   ccp_handle *h = f->at.pending.handle;
   const ccp_self *self = ccp_self_get();
