@@ -43,6 +43,7 @@ build = {
         "csrc/bind/levent.c",
         "csrc/bind/lexecutor.c",
         "csrc/bind/lfuture.c",
+        "csrc/bind/lfuture_attempts.c",
         "csrc/bind/lfuture_deliver.c",
         "csrc/bind/lfuture_unheard.c",
         "csrc/bind/lfuture_watch.c",

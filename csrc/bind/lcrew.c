@@ -82,6 +82,18 @@ static int core_trace(lua_State *L) {
   return rc == CCP_OK ? 0 : ccp_error_raise(L, rc, path ? path : "trace");
 }
 
+static int has_room(lua_State *L, void *ud) {
+  ccp_executor *ex = ud;
+  (void)L;
+  return ccp_pool_has_room(ex->handle->pool);
+}
+
+void ccp_executor_wait_for_room(lua_State *L, ccp_executor *ex) {
+  if (!has_room(L, ex))
+    (void)ccp_client_wait(L, ex->client, ex->handle->pool, CCP_NEVER, has_room,
+                          ex);
+}
+
 void ccp_crew_functions(lua_State *L) {
   static const luaL_Reg functions[] = {{"resize", core_resize},
                                        {"broadcast", core_broadcast},

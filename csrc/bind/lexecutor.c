@@ -362,18 +362,6 @@ static int core_warmup(lua_State *L) {
   return rc == CCP_OK ? 0 : ccp_executor_raise(L, ex, rc);
 }
 
-static int has_room(lua_State *L, void *ud) {
-  ccp_executor *ex = ud;
-  (void)L;
-  return ccp_pool_has_room(ex->handle->pool);
-}
-
-void ccp_executor_wait_for_room(lua_State *L, ccp_executor *ex) {
-  if (!has_room(L, ex))
-    (void)ccp_client_wait(L, ex->client, ex->handle->pool, CCP_NEVER, has_room,
-                          ex);
-}
-
 /* The class is registered as a type that travels. Once per state. */
 static void make_class(lua_State *L) {
   lua_createtable(L, 0, 2);

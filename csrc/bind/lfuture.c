@@ -123,7 +123,7 @@ static int push_values(lua_State *L, ccp_future *f, int index) {
 }
 
 /* Pushes error value and traceback or nil. */
-static void push_failure(lua_State *L, ccp_future *f, int index) {
+void ccp_future_push_failure(lua_State *L, ccp_future *f, int index) {
   int top = lua_gettop(L);
   if (f->form != FAILURE) {
     size_t len;
@@ -203,7 +203,7 @@ static int future_result(lua_State *L) {
   await(L, f);
   if (f->status == CCP_R_VALUES)
     return push_values(L, f, 1);
-  push_failure(L, f, 1);
+  ccp_future_push_failure(L, f, 1);
   lua_pop(L, 1);
   return lua_error(L);
 }
@@ -238,7 +238,7 @@ static int future_presult(lua_State *L) {
     lua_replace(L, 2);
     return 2;
   }
-  push_failure(L, f, 1);
+  ccp_future_push_failure(L, f, 1);
   lua_pop(L, 1);
   return 2;
 }
@@ -250,7 +250,7 @@ static int future_exception(lua_State *L) {
     lua_pushnil(L);
     return 1;
   }
-  push_failure(L, f, 1);
+  ccp_future_push_failure(L, f, 1);
   return 2;
 }
 
@@ -259,7 +259,7 @@ static int future_traceback(lua_State *L) {
   if (!ccp_future_refresh(L, f) || f->status == CCP_R_VALUES)
     lua_pushnil(L);
   else
-    push_failure(L, f, 1);
+    ccp_future_push_failure(L, f, 1);
   return 1;
 }
 
@@ -351,69 +351,6 @@ static int future_cancel(lua_State *L) {
   return 1;
 }
 
-/* ------------------------------------------------------------ attempts */
-
-/* Stack: array. Appends an attempt, whose error is on the top (popped). */
-static void add_attempt(lua_State *L, lua_Integer i, int32_t worker,
-                        int32_t pid) {
-  lua_createtable(L, 0, 3);
-  lua_insert(L, -2);
-  lua_setfield(L, -2, "error");
-  lua_pushinteger(L, worker);
-  lua_setfield(L, -2, "worker");
-  lua_pushinteger(L, pid);
-  lua_setfield(L, -2, "pid");
-  lua_rawseti(L, -2, i);
-}
-
-/* Pushes the attempts that were followed by another, as bytes or nil. */
-static void push_earlier(lua_State *L, ccp_future *f) {
-  ccp_attempt *list;
-  size_t n;
-  if (f->state != PENDING) {
-    lua_pushnil(L);
-    if (!f->extras)
-      return;
-    ccp_future_push_kept(L, 1);
-    lua_getfield(L, -1, "attempts");
-    return;
-  }
-  list = ccp_pool_attempts(f->at.pending.handle->pool, f->at.pending.task, &n);
-  lua_pushlstring(L, (const char *)list, n * sizeof *list);
-  free(list);
-}
-
-static int future_attempts(lua_State *L) {
-  ccp_future *f = ccp_future_check(L, 1);
-  size_t len = 0;
-  lua_Integer n = 0;
-  const char *bytes;
-  int array;
-  (void)ccp_future_refresh(L, f);
-  push_earlier(L, f);
-  bytes = lua_isstring(L, -1) ? lua_tolstring(L, -1, &len) : NULL;
-  lua_newtable(L);
-  array = lua_gettop(L);
-  for (size_t at = 0; at + sizeof(ccp_attempt) <= len;
-       at += sizeof(ccp_attempt)) {
-    ccp_attempt a;
-    memcpy(&a, bytes + at, sizeof a);
-    ccp_error_of_reply(L, a.status, a.status == CCP_R_CRASH ? &a.crash : NULL,
-                       a.status == CCP_R_CRASH ? sizeof a.crash : 0);
-    lua_settop(L, array + 1);
-    add_attempt(L, ++n, a.crash.worker + 1, a.crash.pid);
-  }
-  if (f->state == PENDING || f->worker == 0)
-    return 1;
-  if (f->status == CCP_R_VALUES)
-    lua_pushnil(L);
-  else
-    push_failure(L, f, 1);
-  lua_settop(L, array + 1);
-  add_attempt(L, ++n, f->worker, f->pid);
-  return 1;
-}
-
 /* A future needs no closing: nothing of it outlives its last reference. */
 static int future__close(lua_State *L) {
   (void)L;
@@ -430,7 +367,7 @@ void ccp_future_class(lua_State *L) {
                                      {"cancelled", future_cancelled},
                                      {"state", future_state},
                                      {"cancel", future_cancel},
-                                     {"attempts", future_attempts},
+                                     {"attempts", ccp_future_attempts},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__tostring", future__tostring},
                                   {"__close", future__close},

@@ -62,6 +62,11 @@ void ccp_future_check_ours(lua_State *L, const ccp_future *f);
 /* Looks whether it is done by now, without waiting. */
 int ccp_future_refresh(lua_State *L, ccp_future *f);
 
+/* Pushes error value and traceback or nil of a failed one. */
+void ccp_future_push_failure(lua_State *L, ccp_future *f, int index);
+/* f:attempts() */
+int ccp_future_attempts(lua_State *L);
+
 /* Makes the table of what is kept. Once per state. */
 void ccp_future_open_kept(lua_State *L);
 /* What is kept for the future at 'index' (absolute): push it, or pop it anew.

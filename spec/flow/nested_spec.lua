@@ -44,13 +44,13 @@ describe("an executor in its own tasks (thread)", function()
   it("waits in every way without a deadlock on one worker", function()
     local ex <close> = ccpool.ThreadPoolExecutor(1)
     local list = ex:submit(function(e)
-      local ccpool = require "ccpool"
+      local pool = require "ccpool"
       local fs = {}
       for i = 1, 5 do fs[i] = e:submit(math.abs, -i) end
-      local done = ccpool.wait(fs)
+      local done = pool.wait(fs)
       local n = 0
-      for f in ccpool.as_completed(fs) do n = n + f:result() end
-      local all = ccpool.all{ e:submit(math.sqrt, 16) }
+      for f in pool.as_completed(fs) do n = n + f:result() end
+      local all = pool.all{ e:submit(math.sqrt, 16) }
       return { #done, n, all[1] }
     end, ex):result()
     assert.same({ 5, 15, 4.0 }, list)
@@ -134,11 +134,11 @@ describe("pools of a worker's own", function()
     it("work in " .. kind .. " workers", function()
       local ex <close> = make(2)
       local got = ex:submit(function()
-        local ccpool = require "ccpool"
-        local threads <close> = ccpool.ThreadPoolExecutor(2)
+        local pool = require "ccpool"
+        local threads <close> = pool.ThreadPoolExecutor(2)
         local sum = 0
         for _, v in threads:map(math.abs, { -1, -2, -3 }) do sum = sum + v end
-        local processes <close> = ccpool.ProcessPoolExecutor(1)
+        local processes <close> = pool.ProcessPoolExecutor(1)
         return sum + processes:submit(math.sqrt, 16):result()
       end):result()
       assert.equal(10.0, got)
