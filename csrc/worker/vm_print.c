@@ -6,6 +6,7 @@
 #include "worker/vm_print.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -13,12 +14,23 @@
 
 #include "worker/vm_interrupt.h"
 
-/* What cannot be written is lost, as with Lua's print. A worker that was told
-** to stop does not wait for a reader. */
+/* Did writing fail for now only? A worker that was told to stop does not wait
+** for a reader. */
+static int may_go_on(int fd) {
+  struct pollfd out = {fd, POLLOUT, 0};
+  if (ccp_vm_is_told())
+    return 0;
+  if (errno == EAGAIN) /* somebody has made it non-blocking */
+    return poll(&out, 1, -1) > 0 || errno == EINTR;
+  return errno == EINTR;
+}
+
+/* What cannot be written is lost, as with Lua's print. */
 static void write_all(const char *p, size_t len) {
+  int fd = fileno(stdout);
   while (len > 0) {
-    ssize_t n = write(fileno(stdout), p, len);
-    if (n < 0 && (errno != EINTR || ccp_vm_is_told()))
+    ssize_t n = write(fd, p, len);
+    if (n < 0 && !may_go_on(fd))
       return;
     if (n > 0) {
       p += n;
