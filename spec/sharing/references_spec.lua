@@ -36,7 +36,7 @@ local function trade(queue, n)
     end
     if i % 300 == 0 then collectgarbage() end
   end
-  kept = nil -- luacheck: ignore
+  while #kept > 0 or next(kept) do kept[next(kept)] = nil end
   collectgarbage()
 end
 
