@@ -73,8 +73,8 @@ static int condition_wait(lua_State *L) {
   ccp_waiter *me = ccp_condition_enter(c, ccp_member_me());
   if (!me)
     return ccp_error_raise(L, CCP_E_NOMEM, "no room in the arena");
-  if (ccp_latch_release_all(&l->object, &l->latch, ccp_sharing_who(s),
-                            (int)l->recursive, &depth) != CCP_OK) {
+  if (ccp_latch_release_all(&l->object, &l->latch, ccp_sharing_who(s), 1,
+                            &depth) != CCP_OK) {
     (void)ccp_condition_leave(c, me, 1);
     return luaL_error(L, "wait on a Condition whose lock is not held");
   }

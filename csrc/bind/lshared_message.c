@@ -23,10 +23,11 @@ int ccp_sharing_stats(lua_State *L) {
   return 4;
 }
 
-/* reap(): lets go what dead processes held. */
+/* reap(): lets go what dead processes held, and what nobody holds. */
 int ccp_sharing_reap(lua_State *L) {
   (void)L;
   ccp_object_reap_now();
+  ccp_object_sweep();
   return 0;
 }
 

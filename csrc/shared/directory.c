@@ -308,6 +308,7 @@ static void after_fork_parent(void) {
 ** has, the child has too. */
 static void after_fork_child(void) {
   uint32_t member;
+  atomic_store(&forked_ns, 0);
   if (!dir || mine.live == 0)
     return;
   lock();
