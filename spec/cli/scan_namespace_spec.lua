@@ -81,7 +81,7 @@ describe("scan in a network namespace", function()
       local target = { family = require("posix.sys.socket").AF_INET, addr = "10.9.0.2" }
       local ports = {}
       for i = 1, 40 do ports[i] = 7 end
-      local outcomes = engine.scan({ { target = target, ports = ports } },
+      local outcomes = engine.scan_chunk({ { target = target, ports = ports } },
         { timeout = 0.02, retries = 0, concurrency = 40 })
       print(table.concat(outcomes, " "))
     ]]) .. "\n")

@@ -260,7 +260,7 @@ describe("scan engine", function()
     local block <close> = support.port_block("127.0.0.1", 22101, 6)
     local other = { family = socket.AF_INET, addr = "127.0.0.2", is_local = true }
     local list = { block.first, block.first + 1, block.first + 2 }
-    local outcomes, banners = engine.scan({
+    local outcomes, banners = engine.scan_chunk({
       { target = LOOPBACK, ports = list }, { target = other, ports = list },
       { target = LOOPBACK, ports = { block.first + 4 } },
     }, { timeout = 5, retries = 0, concurrency = 3 })
@@ -272,7 +272,7 @@ describe("scan engine", function()
   it("starts no connect after a deadline", function()
     local segments = { { target = LOOPBACK, ports = { 1, 2 }, deadline = probe.now() - 1 } }
     local limits = { timeout = 1, retries = 1, concurrency = 2 }
-    assert.are.same({ "host-timeout", "host-timeout" }, (engine.scan(segments, limits)))
+    assert.are.same({ "host-timeout", "host-timeout" }, (engine.scan_chunk(segments, limits)))
     assert.are.equal("host-timeout", (probe.check(LOOPBACK, 1, limits, probe.now() - 1)))
     assert.are.equal("unknown", states.of("host-timeout"))
   end)

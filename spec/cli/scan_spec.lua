@@ -24,11 +24,6 @@ local function range(first, last)
   return list
 end
 
--- Scans ports of one target with the poll engine.
-local function scan_ports(target, list, limits)
-  return engine.scan({ { target = target, ports = list } }, limits)
-end
-
 -- Returns the ports of a block by state, as a scan on an executor finds them.
 local function scan_block(backend_name, engine_name, addr, block, chunk)
   local list = range(block.first, block.last)
@@ -130,9 +125,9 @@ describe("scan engines", function()
         or "ECONNREFUSED"
       assert.are.equal(expected[i], probe.check(LOOPBACK, port, SHORT), port)
     end
-    assert.are.same(expected, scan_ports(LOOPBACK, list, SHORT))
+    assert.are.same(expected, engine.scan(LOOPBACK, list, SHORT))
     assert.are.same(expected,
-      scan_ports(LOOPBACK, list, { timeout = 0.05, retries = 2, concurrency = 1 }))
+      engine.scan(LOOPBACK, list, { timeout = 0.05, retries = 2, concurrency = 1 }))
     silent:close()
     block:close()
   end)
@@ -140,7 +135,7 @@ describe("scan engines", function()
   it("find listeners through poll when a target does not answer at once", function()
     local block = support.port_block("127.0.0.1", 22001, 30)
     local remote = { family = socket.AF_INET, addr = "127.0.0.1", is_local = false }
-    local outcomes = scan_ports(remote, range(block.first, block.last), PATIENT)
+    local outcomes = engine.scan(remote, range(block.first, block.last), PATIENT)
     local open = {}
     for i, outcome in ipairs(outcomes) do
       if outcome == "connected" then
@@ -164,7 +159,7 @@ describe("scan engines", function()
     -- Eight descriptors for forty connects that wait for their timeout.
     assert(resource.setrlimit(resource.RLIMIT_NOFILE,
       { rlim_cur = next_fd + 8, rlim_max = limit.rlim_max }))
-    local outcomes = scan_ports(LOOPBACK, list, SHORT)
+    local outcomes = engine.scan(LOOPBACK, list, SHORT)
     resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     silent:close()
     assert.are.equal(40, #outcomes)
@@ -178,8 +173,8 @@ describe("scan engines", function()
     local silent = support.silent_port()
     local before = unistd.dup(0)
     unistd.close(before)
-    scan_ports(LOOPBACK, range(block.first, block.last), PATIENT)
-    scan_ports(LOOPBACK, { silent.port, silent.port }, SHORT)
+    engine.scan(LOOPBACK, range(block.first, block.last), PATIENT)
+    engine.scan(LOOPBACK, { silent.port, silent.port }, SHORT)
     probe.check(LOOPBACK, block.open[1], PATIENT)
     local after = unistd.dup(0)
     unistd.close(after)

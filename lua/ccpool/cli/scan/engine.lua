@@ -357,9 +357,9 @@ end
 --   `min_concurrency`, `rate` (connects a second), `banner` (bytes to read)
 -- @treturn table the outcomes, in the order of the ports of all segments
 -- @treturn table the banners that were read, by the same index
--- @usage engine.scan({ { target = target, ports = { 22, 80 } } },
+-- @usage engine.scan_chunk({ { target = target, ports = { 22, 80 } } },
 --   { timeout = 1, retries = 1, concurrency = 64 })
-local function scan(segments, limits)
+local function scan_chunk(segments, limits)
   local state = new_scan(segments, limits)
   local ok, err = pcall(state.run, state)
   state:close()
@@ -369,4 +369,15 @@ local function scan(segments, limits)
   return state.outcomes, state.banners
 end
 
-return { scan = scan }
+--- Scans ports of one target.
+-- @tparam table target as in @{scan_chunk}
+-- @tparam table ports an array of port numbers
+-- @tparam table limits as for @{scan_chunk}
+-- @treturn table the outcomes, in the order of `ports`
+-- @treturn table the banners that were read, by the same index
+-- @usage engine.scan(target, { 22, 80 }, { timeout = 1, retries = 1, concurrency = 64 })
+local function scan(target, ports, limits)
+  return scan_chunk({ { target = target, ports = ports } }, limits)
+end
+
+return { scan = scan, scan_chunk = scan_chunk }

@@ -203,7 +203,7 @@ function Sweep:pass(executor, on_outcomes, on_failure)
     -- chunk may then wait for a worker.
     buffersize = plan.host_timeout and plan.workers or nil,
   }
-  local task = self.is_poll and engine.scan or probe.check
+  local task = self.is_poll and engine.scan_chunk or probe.check
   local function source()
     return self:next_task()
   end
