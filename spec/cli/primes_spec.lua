@@ -176,8 +176,9 @@ ccpool: primes: line 5: '3-' is not a whole number
     local file = assert(io.open(path, "w"))
     file:write("7\n\ny 8")
     file:close()
-    local out, code, err = run({ "primes", "3", "-i", path, "-i", "/nonexistent/x", "--input", "-" },
-      "5")
+    local out, code, err = run({
+      "primes", "3", "-i", path, "-i", "/nonexistent/x", "--input", "-",
+    }, "5")
     os.remove(path)
     assert.are.equal("3 is prime: true\n7 is prime: true\n8 is prime: false\n5 is prime: true\n",
       out)
