@@ -158,7 +158,9 @@ ccpool: primes: line 5: '3-' is not a whole number
 
   it("ranges up to the last number", function()
     assert.are.equal("18446744073709551614 is prime: false\n"
-      .. "18446744073709551615 is prime: false\n", (run({ "primes", "18446744073709551614-18446744073709551615" })))
+      .. "18446744073709551615 is prime: false\n", (run({
+        "primes", "18446744073709551614-18446744073709551615",
+      })))
     assert.are.equal("3\n",
       (run({ "primes", "--count", "18446744073709551500..18446744073709551615" })))
   end)
