@@ -157,8 +157,10 @@ ccpool: primes: line 5: '3-' is not a whole number
   end)
 
   it("ranges up to the last number", function()
-    assert.are.equal("18446744073709551614 is prime: false\n18446744073709551615 is prime: false\n",
-      (run({ "primes", "18446744073709551614-18446744073709551615" })))
+    assert.are.equal("18446744073709551614 is prime: false\n"
+      .. "18446744073709551615 is prime: false\n", (run({
+        "primes", "18446744073709551614-18446744073709551615",
+      })))
     assert.are.equal("3\n",
       (run({ "primes", "--count", "18446744073709551500..18446744073709551615" })))
   end)
@@ -176,8 +178,9 @@ ccpool: primes: line 5: '3-' is not a whole number
     local file = assert(io.open(path, "w"))
     file:write("7\n\ny 8")
     file:close()
-    local out, code, err = run({ "primes", "3", "-i", path, "-i", "/nonexistent/x", "--input", "-" },
-      "5")
+    local out, code, err = run({
+      "primes", "3", "-i", path, "-i", "/nonexistent/x", "--input", "-",
+    }, "5")
     os.remove(path)
     assert.are.equal("3 is prime: true\n7 is prime: true\n8 is prime: false\n5 is prime: true\n",
       out)

@@ -37,6 +37,14 @@ function Reader:is_ready()
   return self.is_at_end or poll.rpoll(self.fd, 0) == 1
 end
 
+--- Waits until there is something to read. Ctrl-C is raised here.
+function Reader:wait()
+  local ready
+  repeat
+    ready = self.is_at_end or poll.rpoll(self.fd, -1)
+  until ready
+end
+
 -- Takes in a block without a blank: the word that has begun gets longer.
 function Reader:lengthen(block)
   local room = MAX_WORD_BYTES - self.rest_bytes
@@ -51,6 +59,9 @@ end
 -- @raise a table with `failure` if reading fails
 function Reader:next()
   while not self.is_at_end do
+    if self.before_read then
+      self.before_read()
+    end
     local block = read(self.fd, self.name)
     if not block then
       self.is_at_end = true

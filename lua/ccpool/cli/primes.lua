@@ -135,11 +135,13 @@ function Job:complain_of(errors, place)
 end
 
 function Job:answer(chunk, text, count, primes, lines, errors)
-  self.total = self.total + count
-  self.primes = self.primes + primes
+  -- First, because Ctrl-C may come while the text is being written: see salvage.
+  chunk.is_answered = true
   if text ~= "" then
     output.write(text)
   end
+  self.total = self.total + count
+  self.primes = self.primes + primes
   self:name_errors(chunk, lines or chunk.lines, errors or {})
   self.progress:set(self.total)
 end
@@ -225,12 +227,12 @@ end
 -- What is answered already is written, whatever ended the work.
 function Job:salvage()
   for _, chunk in ipairs(self.window) do
-    if not chunk.future:done() then
-      if self.is_ordered then
-        return
-      end
-    elseif chunk.future:exception() == nil then
+    local is_known = not chunk.is_answered and chunk.future:state() == "finished"
+      and chunk.future:exception() == nil
+    if is_known then
       self:answer(chunk, chunk.future:result())
+    elseif self.is_ordered and not chunk.is_answered then
+      return
     end
   end
 end

@@ -10,6 +10,9 @@ local input = require("ccpool.cli.input")
 local numbers = require("ccpool.cli.numbers")
 
 local STDIN = "-"
+-- What the coroutine yields before it reads. The waiting is done outside of it: the
+-- interpreter raises Ctrl-C in the main coroutine only.
+local WAIT = {}
 -- What may be in a range: a quick look whether a text has any.
 local RANGE_HINT = "%d[-.][.+%d]"
 
@@ -86,6 +89,9 @@ end
 local function emit_descriptor(self, fd, name, place)
   local reader = input.reader(fd, name)
   self.reader = reader
+  reader.before_read = function()
+    coroutine.yield(WAIT)
+  end
   for text in reader.next, reader do
     emit_text(text, place, self.sizes)
   end
@@ -129,7 +135,12 @@ end
 -- @treturn ?table nil at the end
 -- @raise a table with `failure` if reading fails
 function Chunks:next()
-  return self.step()
+  local chunk = self.step()
+  while chunk == WAIT do
+    self.reader:wait()
+    chunk = self.step()
+  end
+  return chunk
 end
 
 --- Tells whether @{Chunks:next} need not wait, as far as is known.
