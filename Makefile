@@ -143,11 +143,12 @@ bench:  ## the figures of docs/performance.md (BENCH=...)
 	$(SUBMAKE) all
 	$(Q)$(WITH_ENV) $(LUA) bench/run.lua $(BENCH)
 
-figures:  ## the picture of the README, from a run here (let the machine be idle)
+figures:  ## the picture of the README, from a run here (FIGURE="cpu io" on an idle machine)
 	$(Q)tools/deps.sh run
 	$(SUBMAKE) all
 	$(Q)mkdir -p docs/figures
-	$(Q)$(WITH_ENV) $(LUA) bin/ccpool compare cpu io -w 1,2,4 --runs 7 --svg docs/figures/speedup.svg
+	$(Q)$(WITH_ENV) $(LUA) bin/ccpool compare $(or $(FIGURE),sleep io) -w 1,2,4 \
+	  --runs 7 --svg docs/figures/speedup.svg
 
 rock:  ## build and use the rock in a scratch tree
 	$(Q)tools/deps.sh rock

@@ -94,6 +94,25 @@ describe("the judgement of compare", function()
   end)
 end)
 
+describe("an interrupted comparison", function()
+  local function entry(...)
+    local figures = {}
+    for i, count in ipairs({ ... }) do
+      figures[i] = { samples = {} }
+      for k = 1, count do
+        figures[i].samples[k] = {}
+      end
+    end
+    return { figures = figures }
+  end
+
+  it("can be reported once every contender has run", function()
+    assert.is_true(runner.is_complete({ entry(2, 1), entry(1) }))
+    assert.is_false(runner.is_complete({ entry(2, 1), entry(1, 0) }))
+    assert.is_false(runner.is_complete({ entry(1), {} }))
+  end)
+end)
+
 describe("the scan workload of compare", function()
   it("misses no listener of its own", function()
     local workload = scan_workload.new()
