@@ -174,13 +174,12 @@ help:  ## this list
 VALGRIND := valgrind -q --leak-check=full --show-leak-kinds=definite \
   --errors-for-leak-kinds=definite --error-exitcode=9
 
-leaks:  ## lost memory and bad accesses in the C tests and some values, with valgrind
-	$(Q)tools/deps.sh test leaks
-	$(SUBMAKE) all ctest-programs
+leaks:  ## lost memory and bad accesses in C tests of the lower floors, with valgrind
+	$(Q)tools/deps.sh build leaks
+	$(SUBMAKE) ctest-programs
 	$(Q)for test in buf codec codec_memory task arena; do \
 	  echo "test_$$test" && $(VALGRIND) $(OUT)/ctest/test_$$test || exit 1; \
 	done
-	$(Q)$(WITH_ENV) $(VALGRIND) $(LUA) spec/support/leaks.lua
 
 # ---- Sanitizers ------------------------------------------------------------------------
 
