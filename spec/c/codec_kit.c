@@ -250,7 +250,11 @@ static void add_functions(kit *k, lua_State *L) {
 }
 
 static lua_State *new_state(kit *k, kit_mem *mem) {
+#if LUA_VERSION_NUM >= 505
+  lua_State *L = lua_newstate(kit_alloc, mem, 0);
+#else
   lua_State *L = lua_newstate(kit_alloc, mem);
+#endif
   if (L == NULL) {
     puts("no memory for a Lua state");
     exit(2);
