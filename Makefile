@@ -75,7 +75,7 @@ LINK_FLAGS = -pthread $(FLAGS_$(VARIANT)) $(LDFLAGS)
 
 .DEFAULT_GOAL := all
 .PHONY: all debug deps run env test ctest asan tsan fuzz-short lint format floors docs \
-  bench figures rock install clean distclean help
+  bench figures rock leaks fuzz install clean distclean help
 
 all: $(CORE)  ## build the C module (V=1 shows the commands)
 
@@ -115,11 +115,17 @@ tsan:  ## all tests with the thread sanitizer
 	$(SUBMAKE) VARIANT=tsan all ctest-programs build/tsan/bin/lua5.4
 	$(Q)LABEL=tsan $(TSAN_ENV) tools/test.sh build/tsan all
 
+fuzz: FUZZ_SECONDS ?= 300
+fuzz: fuzz-short  ## the same for FUZZ_SECONDS (300)
+
+# Inputs are kept in spec/c/corpus; what a run finds beyond them goes to build/fuzz/found.
 fuzz-short:  ## each fuzzer of spec/c for FUZZ_SECONDS (20)
 	$(Q)tools/deps.sh fuzz
 	$(SUBMAKE) VARIANT=fuzz CC=$(CLANG) fuzzers
 	$(Q)for source in $(FUZZ_SOURCES:spec/c/%.c=%); do \
-	  $(ASAN_ENV) build/fuzz/$$source -max_total_time=$(or $(FUZZ_SECONDS),20) \
+	  mkdir -p build/fuzz/found/$$source && \
+	  $(ASAN_ENV) build/fuzz/$$source build/fuzz/found/$$source \
+	    $(wildcard spec/c/corpus/)$$source -max_total_time=$(or $(FUZZ_SECONDS),20) \
 	    -timeout=10 -artifact_prefix=build/fuzz/ || exit 1; \
 	done
 
@@ -179,6 +185,18 @@ distclean: clean  ## remove the fetched dependencies too
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' Makefile | awk -F': ' '{ printf "%-12s%s\n", $$1, $$2 }'
 
+# ---- Leaks ---------------------------------------------------------------------------
+
+VALGRIND := valgrind -q --leak-check=full --show-leak-kinds=definite \
+  --errors-for-leak-kinds=definite --error-exitcode=9
+
+leaks:  ## lost memory and bad accesses in C tests of the lower floors, with valgrind
+	$(Q)tools/deps.sh build leaks
+	$(SUBMAKE) ctest-programs
+	$(Q)for test in buf codec codec_memory task arena; do \
+	  echo "test_$$test" && $(VALGRIND) $(OUT)/ctest/test_$$test || exit 1; \
+	done
+
 # ---- Sanitizers ------------------------------------------------------------------------
 
 # The interpreter is not instrumented; a copy of it that loads the runtime first stands
@@ -236,6 +254,9 @@ $(OUT)/ctest/%: $(OUT)/obj/spec/c/%.o $(HELPER_OBJECTS) $(ARCHIVE)
 	@mkdir -p $(@D)
 	$(if $(Q),@echo '  LINK  $@')
 	$(Q)$(CC) $(LINK_FLAGS) $< $(HELPER_OBJECTS) $(ARCHIVE) -Wl,--as-needed $(LUA_LIBS) -lm -o $@
+
+# Its malloc and realloc fail on demand; that cannot be optimized across files.
+$(OUT)/ctest/test_codec_memory: LDFLAGS += -fno-lto -Wl,--wrap=malloc -Wl,--wrap=realloc
 
 $(OUT)/fuzz_%: $(OUT)/obj/spec/c/fuzz_%.o $(HELPER_OBJECTS) $(ARCHIVE)
 	$(Q)$(CC) $(LINK_FLAGS) -fsanitize=fuzzer $< $(HELPER_OBJECTS) $(ARCHIVE) \

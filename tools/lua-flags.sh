@@ -1,8 +1,13 @@
 #!/bin/sh
-# Prints the compiler's (--cflags) or the linker's (--libs) flags for Lua 5.4; nothing
-# and a failure where its headers are not found.
-for package in lua5.4 lua-5.4 lua54 lua; do
-  if pkg-config --exists "$package >= 5.4" "$package < 5.5" 2>/dev/null; then
+# Prints the compiler's (--cflags) or the linker's (--libs) flags for the Lua that LUA
+# names (lua5.5, or else 5.4); nothing and a failure where its headers are not found.
+case ${LUA:-} in
+  *5.5*) minor=5 ;;
+  *) minor=4 ;;
+esac
+next=$((minor + 1))
+for package in lua5.$minor lua-5.$minor lua5$minor lua; do
+  if pkg-config --exists "$package >= 5.$minor" "$package < 5.$next" 2>/dev/null; then
     flags=$(pkg-config "$1" "$package")
     # The default search path needs no -I; say it all the same: empty means absent.
     [ -n "$flags" ] || flags=-I/usr/include
@@ -11,10 +16,10 @@ for package in lua5.4 lua-5.4 lua54 lua; do
   fi
 done
 for prefix in /usr /usr/local /opt/local /opt/homebrew; do
-  for folder in include/lua5.4 include/lua/5.4 include/lua54 include; do
-    if grep -qs 'LUA_VERSION_NUM[[:space:]]*504' "$prefix/$folder/lua.h"; then
+  for folder in include/lua5.$minor include/lua/5.$minor include/lua5$minor include; do
+    if grep -qs "LUA_VERSION_\(NUM\|MINOR_N\)[[:space:]]*\(50\)\{0,1\}$minor" "$prefix/$folder/lua.h"; then
       case $1 in
-        --libs) for lib in lua5.4 lua-5.4 lua54 lua; do
+        --libs) for lib in lua5.$minor lua-5.$minor lua5$minor lua; do
           [ -z "$(find $prefix/lib -name "lib$lib.*" 2>/dev/null)" ] || { echo "-l$lib"; exit 0; }
         done ;;
         *) echo "-I$prefix/$folder"; exit 0 ;;

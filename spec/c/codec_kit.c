@@ -12,6 +12,8 @@
 
 #include "os/codes.h"
 
+int kit_allocating;
+
 void *kit_alloc(void *mem, void *p, size_t old_size, size_t new_size) {
   kit_mem *m = mem;
   if (p == NULL)
@@ -28,7 +30,9 @@ void *kit_alloc(void *mem, void *p, size_t old_size, size_t new_size) {
     if (m->limit != 0 && m->used - old_size + new_size > m->limit)
       return NULL;
   }
+  kit_allocating = 1;
   void *q = realloc(p, new_size);
+  kit_allocating = 0;
   if (q == NULL)
     return NULL;
   m->used = m->used - old_size + new_size;
@@ -246,7 +250,11 @@ static void add_functions(kit *k, lua_State *L) {
 }
 
 static lua_State *new_state(kit *k, kit_mem *mem) {
+#if LUA_VERSION_NUM >= 505
+  lua_State *L = lua_newstate(kit_alloc, mem, 0);
+#else
   lua_State *L = lua_newstate(kit_alloc, mem);
+#endif
   if (L == NULL) {
     puts("no memory for a Lua state");
     exit(2);

@@ -21,6 +21,9 @@ typedef struct kit_mem {
   size_t limit;      /* bytes in use at most; 0: no limit */
 } kit_mem;
 
+/* True while a Lua state asks the C library for memory. */
+extern int kit_allocating;
+
 void *kit_alloc(void *mem, void *p, size_t old_size, size_t new_size);
 
 /* A store of dumps; every kit has one. */

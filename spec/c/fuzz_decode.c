@@ -3,6 +3,7 @@
 ** never a crash, and never more memory than the input justifies.
 **
 **   fuzz_decode [SECONDS [SEED]]   messages made by the encoder, then damaged
+**   fuzz_decode --write FOLDER     writes those messages into files
 **
 ** With libFuzzer, whose main takes the place of the one here, the same check
 ** runs on what libFuzzer makes up. One thread.
@@ -238,6 +239,20 @@ static void finish(void) {
   kit_ready = 0;
 }
 
+static int write_corpus(const char *folder) {
+  for (size_t i = 0; i < corpus_size; i++) {
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/message_%02zu", folder, i);
+    FILE *f = fopen(path, "wb");
+    if (f == NULL || fwrite(corpus[i].data, 1, corpus[i].size, f) < 1 ||
+        fclose(f) != 0) {
+      perror(path);
+      return 1;
+    }
+  }
+  return 0;
+}
+
 __attribute__((weak)) int main(int argc, char **argv) {
   static uint8_t room[INPUT_MAX];
   double seconds = argc > 1 ? atof(argv[1]) : 10;
@@ -245,6 +260,8 @@ __attribute__((weak)) int main(int argc, char **argv) {
   unsigned long runs = 0;
   start();
   make_corpus();
+  if (argc == 3 && strcmp(argv[1], "--write") == 0)
+    return write_corpus(argv[2]);
   for (size_t i = 0; i < corpus_size; i++)
     LLVMFuzzerTestOneInput(corpus[i].data, corpus[i].size);
   time_t end = time(NULL) + (time_t)seconds;

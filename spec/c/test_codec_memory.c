@@ -1,6 +1,8 @@
 /*
-** Tests of codec/codec.h without memory: each allocation of Lua that encoding
-** and decoding make fails once. One thread.
+** Tests of codec/codec.h without memory: each allocation that encoding and
+** decoding make fails once, those of Lua and those of our own (buffers, memos,
+** the store). The Makefile links it so that malloc and realloc come here first.
+** One thread.
 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,36 @@
 #include "os/codes.h"
 
 enum { NEVER = 1000000 }; /* no allocation has this number */
+
+/* --- allocations of our own --- */
+
+static long heap_calls, heap_fail_at; /* as in kit_mem */
+
+void *__real_malloc(size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_realloc(void *p, size_t n);
+
+static int heap_fails(void) {
+  if (kit_allocating || heap_fail_at == 0)
+    return 0;
+  return ++heap_calls >= heap_fail_at;
+}
+
+void *__wrap_malloc(size_t n) {
+  return heap_fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_realloc(void *p, size_t n) {
+  return heap_fails() ? NULL : __real_realloc(p, n);
+}
+
+/* Which allocations are to fail. */
+typedef struct source {
+  long *calls, *fail_at;
+} source;
+
+/* --- the sweep --- */
 
 /* What is sent: something of everything. */
 static const char *const sweep_code =
@@ -46,19 +78,19 @@ static int decode_all(lua_State *L) {
 
 /* Calls fn with its n-th allocation failing: 0 if that was an error, 1 if it
 ** went through, -1 if it ended otherwise. */
-static int with_failure(lua_State *L, lua_CFunction fn, sweep *s, kit_mem *mem,
-                        long nth) {
+static int with_failure(lua_State *L, lua_CFunction fn, sweep *s,
+                        const source *mem, long nth) {
   int top = lua_gettop(L);
   lua_pushcfunction(L, fn);
   lua_pushlightuserdata(L, s);
   for (int i = 1; i <= s->n; i++)
     lua_pushvalue(L, top - s->n + i);
-  mem->calls = 0;
-  mem->fail_at = nth;
+  *mem->calls = 0;
+  *mem->fail_at = nth;
   s->rc = CCP_OK;
   int rc = lua_pcall(L, 1 + s->n, 0, 0);
-  int hit = mem->calls >= nth;
-  mem->fail_at = 0;
+  int hit = *mem->calls >= nth;
+  *mem->fail_at = 0;
   lua_settop(L, top);
   if (rc == LUA_OK && s->rc == CCP_OK)
     return 1;
@@ -78,15 +110,19 @@ static void start(kit *k) {
   }
 }
 
-static int works(lua_State *L, sweep *s, kit_mem *mem) {
+static int works(lua_State *L, sweep *s, const source *mem) {
   return with_failure(L, encode_all, s, mem, NEVER) == 1 &&
          with_failure(L, decode_all, s, mem, NEVER) == 1;
 }
 
 /* Lets every allocation of fn fail once; after each failure the same must work.
 ** In new states each time if `fresh`, else in those that failed before. */
-static const char *sweep_all(lua_CFunction fn, int fresh, long *failures) {
+static const char *sweep_all(lua_CFunction fn, int heap, int fresh,
+                             long *failures) {
   static kit k;
+  const source of_lua = {&k.here_mem.calls, &k.here_mem.fail_at};
+  const source of_heap = {&heap_calls, &heap_fail_at};
+  const source *mem = heap ? &of_heap : &of_lua;
   const char *error = NULL;
   int how = 0;
   for (long nth = 1; how == 0 && error == NULL; nth++) {
@@ -95,15 +131,17 @@ static const char *sweep_all(lua_CFunction fn, int fresh, long *failures) {
     lua_State *L = k.here;
     sweep s = {&k, lua_gettop(L), CCP_OK};
     if (fn == decode_all && (fresh || nth == 1) &&
-        with_failure(L, encode_all, &s, &k.here_mem, NEVER) != 1)
+        with_failure(L, encode_all, &s, mem, NEVER) != 1)
       error = "encoding fails without failures";
-    else if ((how = with_failure(L, fn, &s, &k.here_mem, nth)) < 0)
+    else if ((how = with_failure(L, fn, &s, mem, nth)) < 0)
       error = "a failed allocation gave another error";
-    else if (!works(L, &s, &k.here_mem))
+    else if (!works(L, &s, mem))
       error = "it does not work after a memory error";
     *failures = nth - 1;
     if (fresh)
       kit_fini(&k);
+    else if (fn == encode_all)
+      ccp_buf_fini(&k.buf); /* so that it is allocated each time */
   }
   if (!fresh)
     kit_fini(&k);
@@ -112,15 +150,20 @@ static const char *sweep_all(lua_CFunction fn, int fresh, long *failures) {
 
 int main(void) {
   int passed = 0, failed = 0;
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 8; i++) {
     long failures = 0;
+    int decode = i & 1, fresh = i >> 1 & 1, heap = i >> 2;
     const char *error =
-        sweep_all(i & 1 ? decode_all : encode_all, i >> 1, &failures);
-    printf("%s, %s states: %ld failures: %s\n", i & 1 ? "decode" : "encode",
-           i >> 1 ? "new" : "old", failures, error != NULL ? error : "ok");
+        sweep_all(decode ? decode_all : encode_all, heap, fresh, &failures);
+    printf("%s, %s states, %s memory: %ld failures: %s\n",
+           decode ? "decode" : "encode", fresh ? "new" : "old",
+           heap ? "our" : "Lua's", failures, error != NULL ? error : "ok");
     passed += error == NULL;
     failed += error != NULL;
   }
-  printf("%d passed, %d failed\n", passed, failed);
-  return failed != 0;
+  /* what nothing fails at, nothing is tested by */
+  long none = 0;
+  int hit = sweep_all(encode_all, 1, 1, &none) == NULL && none > 5;
+  printf("%d passed, %d failed\n", passed + hit, failed + !hit);
+  return failed != 0 || !hit;
 }
