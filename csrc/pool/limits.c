@@ -96,6 +96,13 @@ int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
 
 /* ------------------------------------------------------------ what is due */
 
+/* Of a chunk, only the item at hand was stopped: the others do not start. */
+static void end_rest(ccp_pool *p, ccp_task *t, const char *text, size_t len) {
+  if (t->state == CCP_T_FINISHED || !ccp_pool_withdraw_locked(p, t))
+    return;
+  ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, text, len);
+}
+
 static void expire_deadlines(ccp_pool *p, int64_t now) {
   static const char text[] = "the task's deadline has passed";
   ccp_rules *r;
@@ -106,8 +113,10 @@ static void expire_deadlines(ccp_pool *p, int64_t now) {
     if (ccp_pool_withdraw_locked(p, t)) {
       p->counts.timeouts++;
       ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, text, sizeof text - 1);
-    } else if (!ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, text) &&
-               t->state != CCP_T_FINISHED) {
+    } else if (ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, text)) {
+      if (t->is_chunk)
+        end_rest(p, t, text, sizeof text - 1);
+    } else if (t->state != CCP_T_FINISHED) {
       r->deadline_ns = now + AGAIN_NS / 10; /* between two items: soon again */
       (void)ccp_deadlines_add(&p->deadlines, r); /* its place was just freed */
     }
