@@ -65,8 +65,10 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
     ccp_fd_ring(t->fd);
   if (ccp_pool_party_of_locked(p, t))
     ccp_pool_list_locked(p, t);
-  else
-    ccp_guest_free(t); /* who submitted it has left */
+  else { /* who submitted it has left; who ends it may still look at it */
+    t->taken = p->trash;
+    p->trash = t;
+  }
 }
 
 void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,

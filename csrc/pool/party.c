@@ -129,6 +129,14 @@ void ccp_party_remove_locked(ccp_pool *p, ccp_task *t) {
   party->unfinished--;
 }
 
+void ccp_pool_sweep_locked(ccp_pool *p) {
+  while (p->trash) {
+    ccp_task *t = p->trash;
+    p->trash = t->taken;
+    ccp_guest_free(t);
+  }
+}
+
 /* ------------------------------------------------------------ joining */
 
 /* From now on the supervisor looks at every reply: parties have nobody who

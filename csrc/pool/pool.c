@@ -163,6 +163,7 @@ static void free_news(ccp_pool *p) {
 }
 
 static void free_memory(ccp_pool *p) {
+  ccp_pool_sweep_locked(p); /* nobody else is there any more */
   free_news(p);
   ccp_board_free(p->plan.board);
   ccp_shelf_free(p->shelf);

@@ -72,6 +72,7 @@ struct ccp_pool {
   int64_t alarm_ns;     /* the supervisor looks again by then */
   ccp_party home;       /* the owner */
   uint32_t parties;     /* others */
+  ccp_task *trash;      /* tasks that nobody waits for, by taken: see party.c */
   uint32_t blocked;     /* workers that wait for other tasks: not at work */
   uint32_t max_workers; /* at most so many live ones */
   ccp_worker *workers;  /* one per record of the board */
@@ -186,6 +187,8 @@ ccp_party *ccp_pool_party_of_locked(ccp_pool *p, const ccp_task *t);
 /* A party's task begins or ends. */
 void ccp_party_add_locked(ccp_pool *p, ccp_task *t);
 void ccp_party_remove_locked(ccp_pool *p, ccp_task *t);
+/* Frees the tasks of parties that have left. When no task is at hand. */
+void ccp_pool_sweep_locked(ccp_pool *p);
 /* Workers the pool may have now: those that only wait do not count. */
 uint32_t ccp_pool_most_locked(const ccp_pool *p);
 /* The list of the process's pools. No lock. */

@@ -119,6 +119,7 @@ static void supervise(void *arg) {
       ccp_trace_flush(p->trace);
     ccp_pool_fill_locked(p);
     close_when_done(p);
+    ccp_pool_sweep_locked(p);
     ccp_lock_release(&p->lock);
     ccp_bell_ring(p->owner);
     if (p->life == CCP_P_CLOSED)
