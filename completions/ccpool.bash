@@ -28,7 +28,7 @@ _ccpool() {
                 ;;
             compare)
                 cmd="compare"
-                opts="$opts -h --help -V --version -q --quiet -v --verbose -o --output --progress --color --stats --completion -w --workers --runs --format"
+                opts="$opts -h --help -V --version -q --quiet -v --verbose -o --output --progress --color --stats --completion -w --workers --runs --warmup --vs --format --html --json --md --csv --svg"
                 break
                 ;;
         esac
@@ -206,8 +206,36 @@ _ccpool() {
                     COMPREPLY=($(compgen -f -- "$cur"))
                     return 0
                     ;;
+                --warmup)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --vs)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
                 --format)
-                    COMPREPLY=($(compgen -W "text json" -- "$cur"))
+                    COMPREPLY=($(compgen -W "text json md csv" -- "$cur"))
+                    return 0
+                    ;;
+                --html)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --json)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --md)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --csv)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --svg)
+                    COMPREPLY=($(compgen -f -- "$cur"))
                     return 0
                     ;;
             esac
