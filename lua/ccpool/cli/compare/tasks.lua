@@ -65,7 +65,7 @@ local TASKS = {
   count = count_primes,
   nothing = function() return true end,
   prime = prime.is_prime_trial,
-  scan = engine.scan,
+  scan = engine.scan_chunk,
   sleep = sleep,
 }
 
