@@ -112,6 +112,15 @@ return {
     },
   },
   {
+    name = "options", kinds = BOTH, rounds = 2,
+    figures = {
+      figure("threads", "plain_M/s", "50k tasks without options, threads: M tasks/s"),
+      figure("threads", "with_timeout_M/s", "the same, each with a timeout: M tasks/s"),
+      figure("processes", "plain_M/s", "50k tasks without options, processes: M tasks/s"),
+      figure("processes", "with_timeout_M/s", "the same, each with a timeout: M tasks/s"),
+    },
+  },
+  {
     name = "end_to_end", kinds = { "serial", "threads", "processes" },
     python = { "serial", "threads", "processes" }, rounds = 2, python_rounds = 1,
     figures = {
