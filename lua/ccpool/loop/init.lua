@@ -19,7 +19,12 @@
 
 local core = require "ccpool.core"
 
+-- Once per state, even if package.loaded forgets it: the method belongs to one class
+-- of futures, and who waits to one module.
+if core.loops then return core.loops end
+
 local M = {}
+core.loops = M
 
 local FOUND = { "cqueues", "copas" } -- these say themselves whether they run
 local KNOWN = { cqueues = true, copas = true, luv = true }
