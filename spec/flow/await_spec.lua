@@ -15,6 +15,16 @@ local function count_descriptors()
   return n
 end
 
+--- Lets the other threads of the loop run until the condition holds.
+local function let_others(condition)
+  local ex <close> = ccpool.ThreadPoolExecutor(1)
+  for _ = 1, 20000 do
+    if condition() then return end
+    ex:submit(math.abs, -1):await()
+  end
+  error("the other threads do not get on", 2)
+end
+
 for name, run in loops.all() do
   describe("await in " .. name, function()
     if not run then
@@ -47,9 +57,11 @@ for name, run in loops.all() do
               got[i] = futures[i]:await(30)
             end
           end
-          local function opens() gate:open() end
-          run(awaits(1), awaits(2), opens)
-          assert.equal(2, began)
+          run(awaits(1), awaits(2), function()
+            let_others(function() return began == 2 end)
+            assert.same({}, got)
+            gate:open()
+          end)
           assert.same({ 1, 2 }, got)
         end)
 
@@ -60,13 +72,19 @@ for name, run in loops.all() do
             gates[i] = fifo.new()
             futures[i] = ex:submit("spec.support.fifo.pass", gates[i].path, i)
           end
+          local began = 0
           run(function()
+            began = began + 1
             log[1] = futures[1]:await()
           end, function()
+            began = began + 1
             assert.equal(2, futures[2]:await())
             assert.is_nil(log[1])
             gates[1]:open()
-          end, function() gates[2]:open() end)
+          end, function()
+            let_others(function() return began == 2 end)
+            gates[2]:open()
+          end)
           assert.equal(1, log[1])
           for i = 1, 2 do gates[i]:close() end
         end)
@@ -74,12 +92,16 @@ for name, run in loops.all() do
         it("wakes all that wait for the same future", function()
           local ex <close> = make(1)
           local gate <close>, futures = pools.occupy(ex)
-          local n = 0
+          local began, n = 0, 0
           local function wait_for_it()
+            began = began + 1
             assert.equal(1, futures[1]:await())
             n = n + 1
           end
-          run(wait_for_it, wait_for_it, wait_for_it, function() gate:open() end)
+          run(wait_for_it, wait_for_it, wait_for_it, function()
+            let_others(function() return began == 3 end)
+            gate:open()
+          end)
           assert.equal(3, n)
         end)
 
@@ -122,9 +144,12 @@ for name, run in loops.all() do
           local ex <close> = make(1)
           local gate <close>, futures = pools.occupy(ex)
           local f = ex:submit(math.sqrt, 16)
+          local began
           run(function()
+            began = true
             fails_with("CancelledError", f.await, f)
           end, function()
+            let_others(function() return began end)
             assert.is_true(f:cancel())
           end)
           gate:open()
@@ -135,8 +160,14 @@ for name, run in loops.all() do
           local ex <close> = make(1)
           local gate <close>, futures = pools.occupy(ex)
           assert(gate)
-          run(function() fails_with("CancelledError", futures[1].await, futures[1]) end,
-            function() ex:kill() end)
+          local began
+          run(function()
+            began = true
+            fails_with("CancelledError", futures[1].await, futures[1])
+          end, function()
+            let_others(function() return began end)
+            ex:kill()
+          end)
         end)
 
         it("serves many threads and leaves no descriptor behind", function()
