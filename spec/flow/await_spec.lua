@@ -337,6 +337,28 @@ describe("await", function()
       assert.same({ 4.0, 5.0 }, got)
     end)
 
+    it("yields through coroutines that pass it on, once told to", function()
+      if not ok then return pending("cqueues is not installed") end
+      local wrap = require "cqueues.auxlib".wrap
+      local ex <close> = ccpool.ThreadPoolExecutor(1)
+      local gate <close>, futures = pools.occupy(ex)
+      local controller, began, got = cqueues.new(), false, nil
+      ccpool.use "cqueues"
+      controller:wrap(function()
+        got = wrap(function()
+          began = true
+          return futures[1]:await()
+        end)()
+      end)
+      controller:wrap(function()
+        let_others(function() return began end)
+        gate:open()
+      end)
+      assert(controller:loop())
+      ccpool.use(nil)
+      assert.equal(1, got)
+    end)
+
     it("works in loops inside of loops, which all end", function()
       if not ok then return pending("cqueues is not installed") end
       local ex <close> = ccpool.ThreadPoolExecutor(2)

@@ -14,7 +14,9 @@ end
 local pause = copas.pause or copas.sleep
 local pause_forever = copas.pauseforever or function() copas.sleep(-1) end
 
-function M.running() return copas.running and not M.lacks and copas or nil end
+--- Before copas 4, threads that are added before the loop runs begin at once; forced,
+-- these are believed to be copas' own, too.
+function M.running(forced) return (forced or copas.running) and not M.lacks and copas or nil end
 
 --- What copas takes for a socket. It tries to receive before it waits, and again
 -- when the descriptor is readable.

@@ -71,13 +71,17 @@ local function wake_arrived()
   end
 end
 
---- One turn of a hub's pump; false: the pump shall end. What a signal raises is
--- raised again where somebody waits: a pump never dies under those who rely on it.
+local function take_in()
+  core.loop_quiet()
+  core.step(0)
+  wake_arrived()
+end
+
+--- One turn of a hub's pump; false: the pump shall end. What an interruption raises
+-- is raised again where somebody waits: a pump never dies under those who rely on it.
 local function turn(hub)
   hub.in_turn = true
-  core.loop_quiet()
-  local ok, err = pcall(core.step, 0)
-  wake_arrived()
+  local ok, err = pcall(take_in)
   local w = next(hub.waiters)
   if not ok and w then
     w.raised, w.err = true, err
@@ -151,8 +155,8 @@ end
 --- Says which event loop `f:await` yields to, instead of what it finds by itself.
 -- It holds for this Lua state: a worker says it for itself.
 -- @tparam ?string name "cqueues", "copas" or "luv": `await` yields to that loop in
---   every coroutine (with cqueues and copas: while it runs); nil: to cqueues or copas,
---   if one of them runs the coroutine
+--   every coroutine (with cqueues: while it runs); nil: to cqueues or copas, if one of
+--   them runs the coroutine
 -- @treturn ?string what was said before
 -- @raise an argument error if it is none of these or cannot be loaded
 -- @function ccpool.use
