@@ -171,7 +171,7 @@ install_optional() {
   asked=.deps/optional-asked
   [ ! -e "$asked" ] || return 0
   optional=
-  for module in $(missing_modules cjson lpeg pl.List socket); do
+  for module in $(missing_modules cjson lpeg pl.List socket cqueues luv); do
     case $module in
       pl.List) optional="$optional lua-penlight" ;;
       *) optional="$optional lua-$module" ;;

@@ -13,6 +13,7 @@
 #include "bind/lhand.h"
 #include "os/clock.h"
 #include "os/codes.h"
+#include "os/fd.h"
 #include "os/futex.h"
 #include "os/lock.h"
 #include "os/process.h"
@@ -171,8 +172,13 @@ static int client__gc(lua_State *L) {
   ccp_future_report_unheard(L, c);
   delist(c);
   ccp_hands_leave(c);
-  if (ours) /* a worker lives by copies of its ancestor's */
+  if (ours) { /* a worker lives by copies of its ancestor's */
     free_handles(c);
+    if (c->bell) {
+      ccp_fd_close(c->bell->loop_fd);
+      c->bell->loop_fd = -1;
+    }
+  }
   if (ours && !c->leaked)
     ccp_arena_free(c->bell);
   c->bell = NULL;
@@ -247,6 +253,7 @@ static ccp_client *make(lua_State *L) {
   c->codec = ccp_codec_of(L);
   atomic_init(&c->bell->word, 0);
   atomic_init(&c->bell->state, CCP_AWAY);
+  c->bell->loop_fd = -1;
   enlist(c);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &client_key);
   return c;

@@ -37,4 +37,10 @@ int ccp_future_is(lua_State *L);
 ** first. */
 int ccp_future_watch(lua_State *L);
 
+/* For event loops; lfuture_watch.c says what they do. */
+int ccp_future_loop_fd(lua_State *L);
+int ccp_future_loop_ring(lua_State *L);
+int ccp_future_loop_quiet(lua_State *L);
+int ccp_future_loop_await(lua_State *L);
+
 #endif

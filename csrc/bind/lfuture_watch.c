@@ -132,6 +132,59 @@ int ccp_future_watch(lua_State *L) {
   return 1;
 }
 
+/* ------------------------------------------------------------ event loops */
+
+/* The client's event descriptor, made when first asked for. */
+static int loop_fd(lua_State *L, const ccp_client *c) {
+  if (c->bell->loop_fd < 0)
+    c->bell->loop_fd = ccp_fd_event();
+  if (c->bell->loop_fd < 0)
+    return ccp_error_raise(L, CCP_E_SYS, "eventfd");
+  return c->bell->loop_fd;
+}
+
+/* What the Lua files of event loops need:
+**   loop_fd() -> descriptor that is rung when futures that wait are done;
+**   loop_ring(), loop_quiet(): make it readable, and unreadable;
+**   loop_await(future, queue) -> true: once it is done, it is rung, and the
+**   future appended to the array; false: nobody but a blocking wait can help,
+**   since the task is of a pool that another state owns: this thread may be the
+**   one who has to run it. */
+int ccp_future_loop_fd(lua_State *L) {
+  lua_pushinteger(L, loop_fd(L, ccp_client_get(L)));
+  return 1;
+}
+
+int ccp_future_loop_ring(lua_State *L) {
+  ccp_fd_ring(loop_fd(L, ccp_client_get(L)));
+  return 0;
+}
+
+int ccp_future_loop_quiet(lua_State *L) {
+  ccp_fd_quiet(loop_fd(L, ccp_client_get(L)));
+  return 0;
+}
+
+int ccp_future_loop_await(lua_State *L) {
+  ccp_future *f = ccp_future_check(L, 1);
+  int fd;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  if (f->state != PENDING || f->at.pending.handle->party) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  ccp_future_check_ours(L, f);
+  fd = loop_fd(L, ccp_client_get(L));
+  ccp_future_push_extras(L, f, 1);
+  append_to(L, "watchers");
+  watch_pool(f);
+  if (ccp_pool_loop(f->at.pending.handle->pool, f->at.pending.task))
+    ccp_fd_ring(fd);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* ------------------------------------------------------------ descriptor */
 
 static int fd__gc(lua_State *L) {

@@ -63,6 +63,8 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
     p->mixed = 0;
   if (t->fd >= 0)
     ccp_fd_ring(t->fd);
+  if (t->looped)
+    ccp_fd_ring(p->owner->loop_fd);
   if (ccp_pool_party_of_locked(p, t))
     ccp_pool_list_locked(p, t);
   else { /* who submitted it has left; who ends it may still look at it */

@@ -352,6 +352,15 @@ void ccp_pool_watch_fd(ccp_pool *p, ccp_task *t, int fd) {
   ccp_lock_release(&p->lock);
 }
 
+int ccp_pool_loop(ccp_pool *p, ccp_task *t) {
+  int finished;
+  ccp_lock_acquire(&p->lock);
+  finished = t->state == CCP_T_FINISHED;
+  t->looped = !finished;
+  ccp_lock_release(&p->lock);
+  return finished;
+}
+
 void ccp_pool_watch(ccp_pool *p, int delta) {
   ccp_lock_acquire(&p->lock);
   p->watchers += (uint32_t)delta;

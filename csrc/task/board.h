@@ -71,6 +71,10 @@ enum ccp_bell_state {
 typedef struct ccp_bell {
   _Atomic uint32_t word;  /* futex; grows with every ring */
   _Atomic uint32_t state; /* enum ccp_bell_state */
+  /* the owner's event descriptor, or -1. Written by the owner before the first
+  ** task is looped and after the last pool is gone; read by who finishes a
+  ** looped task: the pool's lock is between the two */
+  int loop_fd;
 } ccp_bell;
 
 /* Wakes the bell's owner if it sleeps. Any thread, any process. */

@@ -74,6 +74,7 @@ void ccp_store_give(ccp_store *s, ccp_task *t) {
   t->slot = -1;
   t->state = CCP_T_NEW;
   t->final = 0;
+  t->looped = 0;
   t->submitted_ns = 0;
   t->worker = 0;
   if (t->rules) {

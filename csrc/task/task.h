@@ -44,6 +44,7 @@ struct ccp_task {
   uint8_t is_chunk;      /* the task is the first member of a ccp_chunk */
   uint8_t listed;        /* pool's lock: in the completed list */
   uint8_t final;         /* the owner's: taken when finished, so never again */
+  uint8_t looped;        /* pool's lock: its end rings the owner's loop_fd */
   ccp_bytes body;        /* the encoded call; once finished, one call's reply */
 };
 

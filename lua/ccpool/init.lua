@@ -5,6 +5,7 @@
 local core = require "ccpool.core"
 local errors = require "ccpool.errors"
 local executor = require "ccpool.executor"
+local loop = require "ccpool.loop"
 local process = require "ccpool.process"
 local thread = require "ccpool.thread"
 local types = require "ccpool.types"
@@ -24,6 +25,7 @@ local ccpool = {
   any = waiting.any,
   is_error = errors.is_error,
   register = types.register,
+  use = loop.use,
   cpu_count = core.cpu_count,
 }
 

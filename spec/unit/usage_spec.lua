@@ -2,7 +2,7 @@
 local ccpool = require "ccpool"
 local dirent = require "posix.dirent"
 
-local ROOT = "lua/ccpool"
+local FOLDERS = { "lua/ccpool", "lua/ccpool/loop" }
 
 --- Each usage of a file: the line where it begins, and its text.
 local function usages(path)
@@ -22,8 +22,10 @@ local function usages(path)
 end
 
 local files = {}
-for name in dirent.files(ROOT) do
-  if name:match("%.lua$") then files[#files + 1] = ROOT .. "/" .. name end
+for _, folder in ipairs(FOLDERS) do
+  for name in dirent.files(folder) do
+    if name:match("%.lua$") then files[#files + 1] = folder .. "/" .. name end
+  end
 end
 table.sort(files)
 
