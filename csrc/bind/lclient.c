@@ -239,7 +239,7 @@ static ccp_client *make(lua_State *L) {
   ccp_store_init(&c->store);
   ccp_buf_init(&c->out);
   c->out.blocks = &ccp_body_blocks;
-  c->in_flight = c->callbacks = LUA_NOREF;
+  c->in_flight = c->callbacks = c->quiet_ref = LUA_NOREF;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, client__gc);
   lua_setfield(L, -2, "__gc");
@@ -247,6 +247,9 @@ static ccp_client *make(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &flight_key);
   c->in_flight = luaL_ref(L, LUA_REGISTRYINDEX);
   c->callbacks = new_table_ref(L);
+  c->quiet = lua_newthread(L);
+  lua_sethook(c->quiet, NULL, 0, 0); /* it got those of L */
+  c->quiet_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   if (ccp_process_watch_forks() != CCP_OK || ccp_arena_open() != CCP_OK ||
       (c->bell = ccp_arena_alloc(sizeof *c->bell, NULL)) == NULL)
     luaL_error(L, "not enough memory");
@@ -309,6 +312,22 @@ void ccp_client_give(ccp_client *c, ccp_task *t) {
     ccp_store_give(&c->store, t);
   else
     ccp_guest_free(t);
+}
+
+/* Hooks belong to a coroutine, and a signal handler sets its own on one that
+** the program runs. To put the hooks of L aside and back instead would lose the
+** one that a handler sets in between. */
+int ccp_client_quietly(lua_State *L, ccp_client *c, lua_CFunction f, int n) {
+  int status = LUA_ERRMEM;
+  if (lua_checkstack(c->quiet, n + 1)) {
+    lua_pushcfunction(c->quiet, f);
+    lua_xmove(L, c->quiet, n);
+    status = lua_pcall(c->quiet, n, 0, 0);
+    if (status != LUA_OK)
+      lua_pop(c->quiet, 1);
+  } else
+    lua_pop(L, n);
+  return status;
 }
 
 /* Delivering may collect garbage, and a finalizer may come here again: a task

@@ -39,6 +39,8 @@ typedef struct ccp_client {
   uint64_t delivered;  /* futures and chunk news, ever: grows */
   int in_flight;       /* registry reference: task id -> future */
   uint64_t in_flight_n;
+  lua_State *quiet;       /* a coroutine without hooks, anchored: see */
+  int quiet_ref;          /* ccp_client_quietly */
   struct ccp_hand *hands; /* threads and processes by hand that were started */
   int callbacks;          /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
@@ -79,6 +81,12 @@ void ccp_client_collect(lua_State *L, ccp_client *c);
 
 /* Delivers what is completed in one pool, draining nothing. Raises nothing. */
 void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h);
+
+/* Calls f with the n values on the top, which it pops, and drops results and
+** error; returns the status. No hook runs meanwhile: what a signal's hook, or
+** the program's own, would raise surfaces once the program goes on. So only
+** want of memory makes our own functions fail. */
+int ccp_client_quietly(lua_State *L, ccp_client *c, lua_CFunction f, int n);
 
 typedef int (*ccp_condition)(lua_State *L, void *ud);
 /* The key of a task in the table of futures in flight. */

@@ -165,14 +165,12 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
   c->in_flight_n--;
   if (f->form != INLINE || f->extras || (t->rules && t->rules->attempt_n)) {
     parcel p = {c, f, &t->body, t->rules};
-    lua_pushcfunction(L, store);
     lua_pushlightuserdata(L, &p);
     lua_rawgeti(L, in_flight, ccp_task_key(t));
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    if (ccp_client_quietly(L, c, store, 2) != LUA_OK) {
       f->form = INLINE; /* no memory for the outcome: that is the outcome */
       f->status = CCP_R_MEMORY;
       f->len = 0;
-      lua_pop(L, 1);
     }
   }
   lua_pushnil(L);

@@ -124,10 +124,8 @@ void ccp_future_report_unheard(lua_State *L, ccp_client *c) {
   while (c->unheard)
     for (ccp_unheard *u = take(c), *next; u; u = next) {
       next = u->next;
-      lua_pushcfunction(L, report);
       lua_pushlightuserdata(L, u);
-      if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-        lua_pop(L, 1);
+      (void)ccp_client_quietly(L, c, report, 1);
       ccp_bytes_free(&u->bytes);
       free(u);
     }

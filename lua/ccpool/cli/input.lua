@@ -9,11 +9,29 @@ local unistd = require("posix.unistd")
 local BLOCK_BYTES = 65536
 -- A word longer than this is cut: no number is that long, but memory is finite.
 local MAX_WORD_BYTES = 1 << 20
+-- A signal may come just before poll sleeps: then it is seen to once that sleep ends.
+local SLICE_MS = 100
+
+--- Waits until a descriptor is readable.
+-- @tparam integer fd
+-- @treturn[1] integer 1
+-- @treturn[2] nil when a signal came, or for another reason
+-- @treturn[2] string the message
+-- @treturn[2] integer the number of the error
+-- @raise what the handler of a signal raises, Ctrl-C
+-- @usage assert(input.await(0))
+local function await(fd)
+  local ready, message, code
+  repeat
+    ready, message, code = poll.rpoll(fd, SLICE_MS)
+  until ready ~= 0
+  return ready, message, code
+end
 
 -- Returns the next bytes, or nil at the end. Only poll is sure to return on a signal.
 local function read(fd, name)
   while true do
-    local ready, message, code = poll.rpoll(fd, -1)
+    local ready, message, code = await(fd)
     if ready then
       local block
       block, message, code = unistd.read(fd, BLOCK_BYTES)
@@ -41,7 +59,7 @@ end
 function Reader:wait()
   local ready
   repeat
-    ready = self.is_at_end or poll.rpoll(self.fd, -1)
+    ready = self.is_at_end or await(self.fd)
   until ready
 end
 
@@ -118,4 +136,4 @@ local function words(fd, name)
   end
 end
 
-return { reader = reader, words = words }
+return { await = await, reader = reader, words = words }

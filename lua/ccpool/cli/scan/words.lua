@@ -3,10 +3,10 @@
 
 local errno = require("posix.errno")
 local fcntl = require("posix.fcntl")
-local poll = require("posix.poll")
 local unistd = require("posix.unistd")
 
 local exit = require("ccpool.cli.exit")
+local input = require("ccpool.cli.input")
 
 local STDIN = "-"
 local BLOCK_BYTES = 65536
@@ -22,7 +22,7 @@ end
 local function read_all(fd, path)
   local blocks = {}
   while true do
-    local ready, message, code = poll.rpoll(fd, -1)
+    local ready, message, code = input.await(fd)
     local block
     if ready then
       block, message, code = unistd.read(fd, BLOCK_BYTES)
