@@ -94,12 +94,17 @@ void ccp_pool_end_locked(ccp_pool *p, ccp_task *t, uint8_t status,
 static int post(ccp_pool *p, ccp_task *t) {
   ccp_board *b = p->plan.board;
   int slot = ccp_board_room(b, &p->poster);
+  ccp_call call = {ccp_bytes_at(&t->body),
+                   t->body.len,
+                   t->body.len > CCP_ANNEX_BYTES,
+                   t->posted,
+                   t->rules ? ccp_rules_attempt(t->rules, t->done) : 1,
+                   t->submitted_ns};
   if (slot < 0)
     return CCP_E_FULL;
   if (t->rules)
     ccp_pool_timed_locked(p, t, 1);
-  ccp_board_post(b, &p->poster, slot, ccp_bytes_at(&t->body), t->body.len,
-                 t->body.len > CCP_ANNEX_BYTES, t->posted, t->submitted_ns);
+  ccp_board_post(b, &p->poster, slot, &call);
   p->by_slot[slot] = t;
   t->slot = (int16_t)slot;
   t->state = CCP_T_POSTED;

@@ -97,23 +97,24 @@ int ccp_board_room(ccp_board *b, ccp_poster *p) {
   return (int)(p->tail & WINDOW_MASK);
 }
 
-void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
-                    size_t len, int is_block, uint32_t items,
-                    int64_t waits_since) {
+void ccp_board_post(ccp_board *b, ccp_poster *p, int slot,
+                    const ccp_call *call) {
   ccp_slot *s = &b->slots[slot];
+  uint32_t items = call->items;
   ccp_claim_word w = {lap_of(p->tail), CCP_READY, 0, 0, (uint16_t)items};
-  s->waits_since = waits_since;
-  s->len_low = (uint32_t)len;
-  s->len_high = (uint16_t)((uint64_t)len >> 32);
-  if (is_block) {
+  s->waits_since = call->waits_since;
+  s->attempt = call->attempt;
+  s->len_low = (uint32_t)call->len;
+  s->len_high = (uint16_t)((uint64_t)call->len >> 32);
+  if (call->is_block) {
     s->place = CCP_IN_BLOCK;
-    s->body.block = from;
-  } else if (len <= CCP_SLOT_BYTES) {
+    s->body.block = call->body;
+  } else if (call->len <= CCP_SLOT_BYTES) {
     s->place = CCP_IN_SLOT;
-    memcpy(s->body.bytes, from, len);
+    memcpy(s->body.bytes, call->body, call->len);
   } else {
     s->place = CCP_IN_ANNEX;
-    memcpy(b->annexes + (size_t)slot * CCP_ANNEX_BYTES, from, len);
+    memcpy(b->annexes + (size_t)slot * CCP_ANNEX_BYTES, call->body, call->len);
   }
   __builtin_prefetch(&b->slots[(p->tail + 2) & WINDOW_MASK], 1);
   p->taken[slot] = items > 1 ? 2 : 1;
@@ -327,6 +328,7 @@ static void fill(ccp_board *b, ccp_claim *c, uint64_t pos, ccp_claim_word w) {
   c->lap = w.lap;
   c->item = 0;
   c->waits_since = s->waits_since;
+  c->attempt = s->attempt;
   c->len = (size_t)((uint64_t)s->len_high << 32 | s->len_low);
   if (s->place == CCP_IN_SLOT)
     c->body = s->body.bytes;

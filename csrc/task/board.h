@@ -42,7 +42,8 @@ typedef struct ccp_slot {
   _Atomic uint64_t word;
   uint32_t len_low;
   uint16_t len_high;
-  uint16_t place;
+  uint8_t place;
+  uint8_t attempt;
   int64_t waits_since; /* submit time, the low bits being how many calls it
                           stands for (a power of two); or 0 */
   union {
@@ -193,11 +194,19 @@ typedef struct ccp_poster {
 
 /* A slot that the next call may use, or -1: the window is full. */
 int ccp_board_room(ccp_board *b, ccp_poster *p);
-/* Posts the call whose body lies at 'from' (copied, or referred to when it is
-** an arena block) into a slot that ccp_board_room gave. Wakes nobody. */
-void ccp_board_post(ccp_board *b, ccp_poster *p, int slot, const void *from,
-                    size_t len, int is_block, uint32_t items,
-                    int64_t waits_since);
+/* A call to be posted. */
+typedef struct ccp_call {
+  const void *body; /* copied, or referred to when it is an arena block */
+  size_t len;
+  int is_block;
+  uint32_t items;
+  uint8_t attempt;     /* at its first item: 1, or more when it is run again */
+  int64_t waits_since; /* as in ccp_slot */
+} ccp_call;
+
+/* Posts it into a slot that ccp_board_room gave. Wakes nobody. */
+void ccp_board_post(ccp_board *b, ccp_poster *p, int slot,
+                    const ccp_call *call);
 /* READY calls now, at most 'most' of them counted. */
 uint32_t ccp_board_ready(const ccp_board *b, const ccp_poster *p,
                          uint32_t most);
@@ -237,6 +246,7 @@ typedef struct ccp_claim {
   const unsigned char *body;
   size_t len;
   int64_t waits_since;
+  uint8_t attempt;
 } ccp_claim;
 
 /* Claims the oldest READY call. True on success. */

@@ -49,6 +49,12 @@ void ccp_rules_free(ccp_rules *r);
 int ccp_rules_retry(ccp_rules *r, uint32_t item, uint8_t status,
                     const ccp_crash *crash);
 
+/* Which attempt at that item comes next. */
+static inline uint8_t ccp_rules_attempt(const ccp_rules *r, uint32_t item) {
+  uint32_t n = r->item == item ? r->retried + 1 : 1;
+  return n < UINT8_MAX ? (uint8_t)n : UINT8_MAX;
+}
+
 static inline int32_t ccp_task_priority(const ccp_task *t) {
   return t->rules ? t->rules->priority : 0;
 }

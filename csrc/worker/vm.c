@@ -250,7 +250,7 @@ static int serve(lua_State *L) {
     int status;
     v->in_item = 1;
     v->self->task = v->loop.claim.pos + 1;
-    v->self->attempt = 1;
+    v->self->attempt = v->loop.claim.item == 0 ? v->loop.claim.attempt : 1;
     status = ccp_caller_run(L, &v->caller, item);
     v->in_item = 0;
     v->self->task = 0;

@@ -233,6 +233,7 @@ static int post(crew *c, uint32_t first, uint32_t items) {
   int slot = ccp_board_room(c->board, &c->poster);
   size_t len;
   crew_call *call;
+  ccp_call posted;
   if (slot < 0)
     return 0;
   len = make_body(c, first, items);
@@ -244,9 +245,13 @@ static int post(crew *c, uint32_t first, uint32_t items) {
   call->block = len > CCP_ANNEX_BYTES ? ccp_arena_alloc(len, NULL) : NULL;
   if (call->block)
     memcpy(call->block, c->scratch, len);
-  ccp_board_post(c->board, &c->poster, slot,
-                 call->block ? call->block : c->scratch, len,
-                 call->block != NULL, items, 0);
+  posted = (ccp_call){call->block ? call->block : c->scratch,
+                      len,
+                      call->block != NULL,
+                      items,
+                      1,
+                      0};
+  ccp_board_post(c->board, &c->poster, slot, &posted);
   return 1;
 }
 

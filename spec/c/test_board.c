@@ -44,7 +44,8 @@ static void jump(fixture *f, uint64_t pos) {
 static int post(fixture *f, uint32_t n, uint32_t items) {
   int slot = ccp_board_room(f->b, &f->p);
   if (slot >= 0)
-    ccp_board_post(f->b, &f->p, slot, &n, sizeof n, 0, items, 0);
+    ccp_board_post(f->b, &f->p, slot,
+                   &(ccp_call){&n, sizeof n, 0, items, 1, 0});
   return slot;
 }
 
@@ -113,15 +114,15 @@ static void bodies_lie_where_they_fit(void) {
   for (int i = 0; i < 5; i++) {
     int slot = ccp_board_room(f.b, &f.p);
     memset(bytes, i + 1, sizeof bytes);
-    ccp_board_post(f.b, &f.p, slot, bytes, lens[i], 0, 1, 0);
+    ccp_board_post(f.b, &f.p, slot, &(ccp_call){bytes, lens[i], 0, 1, 1, 0});
     memset(bytes, 0x55, sizeof bytes);
     CHECK(ccp_board_claim(f.b, 0, &c) && c.len == lens[i]);
     CHECK(f.b->slots[slot].place ==
           (lens[i] <= CCP_SLOT_BYTES ? CCP_IN_SLOT : CCP_IN_ANNEX));
     CHECK(lens[i] == 0 || (c.body[0] == i + 1 && c.body[lens[i] - 1] == i + 1));
   }
-  ccp_board_post(f.b, &f.p, ccp_board_room(f.b, &f.p), bytes,
-                 ((size_t)5 << 32) + 3, 1, 1, 0);
+  ccp_board_post(f.b, &f.p, ccp_board_room(f.b, &f.p),
+                 &(ccp_call){bytes, ((size_t)5 << 32) + 3, 1, 1, 1, 0});
   CHECK(ccp_board_claim(f.b, 0, &c) && c.body == bytes);
   CHECK(c.len == ((size_t)5 << 32) + 3);
   ccp_board_free(f.b);
