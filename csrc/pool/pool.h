@@ -153,9 +153,8 @@ uint64_t ccp_pool_places(ccp_pool *p);
 int ccp_pool_running(ccp_pool *p, const ccp_task *t);
 /* Rings 'fd' when t is finished; at once if it is. */
 void ccp_pool_watch_fd(ccp_pool *p, ccp_task *t, int fd);
-/* Rings the loop_fd of the pool's owner, who is the caller and submitted t,
-*when
-** t is finished. True: it is already, and nothing rings. */
+/* When t is finished, rings the loop_fd of the pool's owner, who is the caller
+** and submitted t. True: it is finished already, and nothing rings. */
 int ccp_pool_loop(ccp_pool *p, ccp_task *t);
 /* From now on the supervisor looks at every reply, even while the owner is
 ** away: somebody relies on callbacks or descriptors. delta: +1 or -1. */
