@@ -211,4 +211,78 @@ function M.any(futures, timeout)
   return (winner:result()), winner
 end
 
+--- What submit gives. Its methods are in the C module (csrc/bind/lfuture.c).
+-- @type ccpool.Future
+
+--- Waits for the task: all values that it returned, nils included.
+-- @function Future:result
+-- @tparam[opt] number timeout seconds; nil waits for ever, 0 looks
+-- @return the values
+-- @raise the task's error, as it was; CancelledError; TimeoutError, which does not touch
+--   the task
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(1)
+-- assert(ex:submit(math.max, 3, 9):result() == 9)
+
+--- As `result`, but raises no error of the task.
+-- @function Future:presult
+-- @tparam[opt] number timeout seconds
+-- @treturn boolean true and the values, or false and the error
+
+--- The error of a task that failed.
+-- @function Future:exception
+-- @tparam[opt] number timeout seconds
+-- @return nil if the task returned, else the error and the traceback
+
+--- Where in the worker the task failed.
+-- @function Future:traceback
+-- @treturn ?string nil if it is not done, or did not fail
+
+--- True once it is finished or cancelled. It does not wait.
+-- @function Future:done
+-- @treturn boolean
+
+--- True while a worker runs the task.
+-- @function Future:running
+-- @treturn boolean
+
+--- True if it was cancelled.
+-- @function Future:cancelled
+-- @treturn boolean
+
+--- Where it stands.
+-- @function Future:state
+-- @treturn string `"pending"`, `"running"`, `"finished"` or `"cancelled"`
+
+--- Keeps a task from starting; stops one that runs, if told to.
+-- @function Future:cancel
+-- @tparam[opt] table opts `force` (boolean: what runs is stopped as by a timeout), `reason`
+--   (string: a field of the CancelledError)
+-- @treturn boolean false if the task runs, and `force` was not given, or is finished
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(1)
+-- local f = ex:submit(function() while true do end end)
+-- assert(f:cancel{ force = true, reason = "enough" })
+-- assert(f:exception().reason == "enough")
+
+--- Which workers ran the task, and what came of it.
+-- @function Future:attempts
+-- @treturn table an array of tables with `worker`, `pid`, and `error` unless it succeeded;
+--   empty if no worker is through with it
+-- @usage
+-- local ex <close> = ccpool.ThreadPoolExecutor(1)
+-- local f = ex:submit(math.sqrt, 4)
+-- assert(f:result() == 2 and f:attempts()[1].worker == 1)
+
+--- Has a function called once, when the future is done; at once if it is. It is called
+-- inside a blocking call of ccpool, or `ccpool.poll`.
+-- @function Future:add_done_callback
+-- @tparam function fn gets the future
+
+--- A descriptor that gets readable when the future is done, for event loops. It is closed
+-- when the future is collected. `pollfd` is the same; `events` gives "r", and `timeout` 0
+-- once the future is done, else nil.
+-- @function Future:getfd
+-- @treturn integer
+
 return M
