@@ -464,7 +464,7 @@ static void leave(lua_State *L, ccp_client *c) {
 
 int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
                     int64_t deadline_ns, ccp_condition done, void *ud) {
-  int searched = 0;
+  int searched = 0, helped;
   if (!focus && c->handles)
     focus = c->handles->pool;
   for (;;) {
@@ -489,8 +489,13 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
       continue;
     }
     searched = 0;
-    if (c->guests > 0 && ccp_client_help(L, c, NULL, NULL))
+    if (c->guests > 0 && (helped = ccp_client_help(L, c, NULL, NULL)) != 0) {
+      if (helped < 0) {
+        leave(L, c);
+        (void)lua_error(L);
+      }
       continue;
+    }
     if (sleep_on_bell(c, word, deadline_ns) != CCP_OK) {
       leave(L, c); /* the hook may raise */
       run_hooks(L);

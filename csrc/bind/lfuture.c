@@ -155,8 +155,11 @@ static int is_done(lua_State *L, void *ud) {
 static void help_or_refuse(lua_State *L, ccp_client *c, ccp_future *f) {
   ccp_handle *h = f->at.pending.handle;
   const ccp_self *self = ccp_self_get();
-  if (ccp_client_help(L, c, h, f->at.pending.task) || f->state != PENDING ||
-      !self || self->plan->is_process || self->plan->pool != h->pool)
+  int helped = ccp_client_help(L, c, h, f->at.pending.task);
+  if (helped < 0)
+    (void)lua_error(L);
+  if (helped || f->state != PENDING || !self || self->plan->is_process ||
+      self->plan->pool != h->pool)
     return;
   if (ccp_pool_is_deadlock(h->pool, self->index, f->at.pending.task)) {
     lua_pushnil(L);
@@ -208,15 +211,21 @@ static int future_result(lua_State *L) {
   return lua_error(L);
 }
 
+/* Stack: future, depth (light userdata): 1 while the values are decoded. */
 static int values_of(lua_State *L) {
-  return push_values(L, lua_touserdata(L, 1), 1);
+  int *depth = lua_touserdata(L, 2), n;
+  *depth = 1;
+  n = push_values(L, lua_touserdata(L, 1), 1);
+  *depth = 0;
+  return n;
 }
 
 /* false, err for whatever goes wrong with the task or its result; but a signal
-** during the wait raises, as everywhere. */
+** raises, as everywhere. */
 static int future_presult(lua_State *L) {
   ccp_future *f = ccp_future_check(L, 1);
   int64_t deadline = ccp_check_timeout(L, 2);
+  int decoding = 0;
   lua_settop(L, 1);
   if (f->state == PENDING) {
     ccp_future_check_ours(L, f);
@@ -232,8 +241,12 @@ static int future_presult(lua_State *L) {
   if (f->status == CCP_R_VALUES) {
     lua_pushcfunction(L, values_of);
     lua_pushvalue(L, 1);
-    if (lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK)
+    lua_pushlightuserdata(L, &decoding);
+    if (lua_pcall(L, 2, LUA_MULTRET, 0) == LUA_OK)
       return lua_gettop(L) - 1;
+    if (!decoding) /* a hook raised it, before the first step or after the last
+                    */
+      return lua_error(L);
     lua_pushboolean(L, 0);
     lua_replace(L, 2);
     return 2;

@@ -21,14 +21,15 @@ static ccp_task *find(ccp_client *c, ccp_handle **h, ccp_task *t) {
 }
 
 int ccp_client_help(lua_State *L, ccp_client *c, ccp_handle *h, ccp_task *t) {
+  int raised;
   if (c->helping == DEPTH_MOST || !lua_checkstack(L, 32))
     return 0;
   t = find(c, &h, t);
   if (!t)
     return 0;
   c->helping++;
-  ccp_serial_run(L, h->pool, t);
+  raised = ccp_serial_run(L, h->pool, t);
   c->helping--;
   ccp_client_take(L, c, h);
-  return 1;
+  return raised ? -1 : 1;
 }

@@ -204,6 +204,7 @@ static int fill_chunk(lua_State *L) {
   uint32_t size = m->chunksize ? m->chunksize : auto_size(m);
   uint64_t most = room(m, size);
   uint32_t fn_len = (uint32_t)m->fn.len;
+  m->filling = CCP_MAP_BUSY;
   ccp_buf_reset(&m->body);
   if (ccp_buf_put(&m->body, &kind, 1) != CCP_OK ||
       ccp_buf_put(&m->body, &fn_len, sizeof fn_len) != CCP_OK ||
@@ -222,6 +223,7 @@ static int fill_chunk(lua_State *L) {
       break;
     }
   }
+  m->filling = CCP_MAP_FILLED;
   return 0;
 }
 
@@ -244,19 +246,25 @@ static void take_places(lua_State *L, ccp_map *m) {
 ** and the items before it are submitted. */
 void ccp_map_fill(lua_State *L, ccp_map *m) {
   while (!m->exhausted) {
-    int status;
+    int status, filling;
     take_places(L, m);
     if (room(m, 1) == 0)
       return;
     lua_pushcfunction(L, fill_chunk);
     lua_pushvalue(L, 1);
     m->body_items = 0;
-    m->filling = 1;
+    m->filling = CCP_MAP_CALLED;
     status = lua_pcall(L, 1, 0, 0);
+    filling = m->filling;
     m->filling = 0;
     if (m->closing) {
       ccp_map_close(m);
       return; /* an error of the source goes with it */
+    }
+    if (status == LUA_ERRRUN && filling != CCP_MAP_BUSY) {
+      if (m->body_items)
+        submit(L, m);
+      (void)lua_error(L); /* a hook's: the map can go on */
     }
     if (status != LUA_OK) {
       m->exhausted = m->source_failed = 1;

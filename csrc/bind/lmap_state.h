@@ -13,6 +13,9 @@ enum ccp_map_values { /* user values */
                       CCP_MAP_EXECUTOR
 };
 
+/* How far the call is that fills a chunk. */
+enum ccp_map_filling { CCP_MAP_CALLED = 1, CCP_MAP_BUSY, CCP_MAP_FILLED };
+
 typedef struct ccp_map {
   uint32_t magic;
   ccp_executor *ex;   /* borrowed: user value CCP_MAP_EXECUTOR anchors it */
@@ -35,7 +38,7 @@ typedef struct ccp_map {
   uint8_t exhausted; /* the source has no more */
   uint8_t
       source_failed; /* user value CCP_MAP_FAILED is the error to raise then */
-  uint8_t filling;   /* the source may be running */
+  uint8_t filling;   /* ccp_map_filling, or 0: the source is not running */
   uint8_t closing;   /* closed meanwhile */
   uint8_t closed;
 } ccp_map;

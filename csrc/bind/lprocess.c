@@ -115,7 +115,9 @@ static int child_main(lua_State *L) {
 /* Stack: ..., child_main and its arguments, n in all. An error must not get
 ** past here: what is below on the stack is the program. */
 static _Noreturn void be_child(lua_State *L, const ccp_hand *h, pid_t parent,
-                               int n) {
+                               int n, lua_Hook hook) {
+  if (lua_gethook(L) != hook) /* a signal of the program set it: not ours */
+    lua_sethook(L, NULL, 0, 0);
   myself = h;
   if (!ccp_process_be_child(parent))
     _exit(EXIT_FAILURE);
@@ -184,8 +186,10 @@ static void tell_watcher(ccp_hand *h, uint32_t id) {
   ccp_futex_wake(&h->id, CCP_WAKE_ALL);
 }
 
-/* process_start(hand, target, ...) */
+/* process_start(hand, target, ...)
+** A hook that a signal has set before has run by now, when this was called. */
 static int core_process_start(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
   ccp_hand *h = ccp_hand_check_new(L, 1);
   ccp_client *c = ccp_client_get(L);
   pid_t self = getpid(), pid;
@@ -198,7 +202,7 @@ static int core_process_start(lua_State *L) {
   ready(L, h);
   pid = ccp_process_fork(NULL, 0);
   if (pid == 0)
-    be_child(L, h, self, lua_gettop(L) - 1);
+    be_child(L, h, self, lua_gettop(L) - 1, hook);
   if (pid < 0) {
     int err = errno;
     tell_watcher(h, NO_PROCESS);

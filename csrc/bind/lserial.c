@@ -49,7 +49,8 @@ static int call_watched(lua_State *L, inline_run *r, int base) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &run_key);
   lua_sethook(L, watch_clock, LUA_MASKCOUNT, HOOK_EVERY);
   status = lua_pcall(L, 1, 0, base + 1);
-  lua_sethook(L, hook, mask, count);
+  if (!lua_gethook(L) || lua_gethook(L) == watch_clock)
+    lua_sethook(L, hook, mask, count); /* else a signal has just set its own */
   lua_pushlightuserdata(L, around);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &run_key);
   return status;
@@ -151,29 +152,64 @@ void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
   lua_pop(L, 1);
 }
 
-/* Stack: pool, task. */
+typedef struct claimed {
+  ccp_pool *pool;
+  ccp_task *task;
+  int begun, ended;
+} claimed;
+
+/* Stack: claimed. */
 static int run_claimed(lua_State *L) {
-  ccp_pool *pool = lua_touserdata(L, 1);
-  ccp_task *t = lua_touserdata(L, 2);
-  inline_run *r = push_run(L);
+  claimed *mine = lua_touserdata(L, 1);
+  ccp_pool *pool = mine->pool;
+  ccp_task *t = mine->task;
+  inline_run *r;
+  mine->begun = 1;
+  r = push_run(L);
   ccp_item item = {NULL, 0, ccp_bytes_at(&t->body) + 1, t->body.len - 1, 1};
   r->caller.funcs = ccp_pool_funcs(pool);
   r->until_ns = CCP_NEVER;
   run_item(L, r, &item);
+  mine->ended = 1;
   ccp_pool_end_claimed(pool, t, (uint8_t)r->status, r->caller.out.data,
                        r->caller.out.len);
   ccp_buf_fini(&r->caller.out);
   return 0;
 }
 
-void ccp_serial_run(lua_State *L, ccp_pool *pool, ccp_task *t) {
-  int top = lua_gettop(L);
-  lua_pushcfunction(L, run_claimed);
-  lua_pushlightuserdata(L, pool);
-  lua_pushlightuserdata(L, t);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) /* there was no memory to begin it */
-    ccp_pool_end_claimed(pool, t, CCP_R_MEMORY, NULL, 0);
-  lua_settop(L, top);
+/* The error on the top, which it pops, is how the task ends. */
+static void end_with_error(lua_State *L, const claimed *mine, int status) {
+  ccp_caller caller;
+  memset(&caller, 0, sizeof caller);
+  ccp_buf_init(&caller.out);
+  status = ccp_caller_failed(L, &caller, status);
+  ccp_pool_end_claimed(mine->pool, mine->task, (uint8_t)status, caller.out.data,
+                       caller.out.len);
+  ccp_buf_fini(&caller.out);
+}
+
+/* A hook may raise before the first step: this is no concern of the task, which
+** is tried again. It may raise after the last: then the task has ended. Between
+** the two only want of memory can come here. */
+int ccp_serial_run(lua_State *L, ccp_pool *pool, ccp_task *t) {
+  claimed mine = {pool, t, 0, 0};
+  int top = lua_gettop(L), raised = 0;
+  for (int tries = 0; tries < 2 && !mine.begun; tries++) {
+    int status;
+    lua_pushcfunction(L, run_claimed);
+    lua_pushlightuserdata(L, &mine);
+    status = lua_pcall(L, 1, 0, 0);
+    if (status == LUA_OK)
+      break;
+    raised = status == LUA_ERRRUN && (!mine.begun || mine.ended);
+    if (!raised || (tries == 1 && !mine.ended)) {
+      lua_pushvalue(L, -1);
+      end_with_error(L, &mine, status);
+      break;
+    }
+  }
+  lua_settop(L, raised ? top + 1 : top);
+  return raised;
 }
 
 static const unsigned char *part(const unsigned char *p, size_t *len) {

@@ -336,6 +336,7 @@ static int open_state(vm *v, lua_State *inherited) {
   v->L = inherited ? lua_newthread(inherited) : luaL_newstate();
   if (!v->L)
     return CCP_E_NOMEM;
+  lua_sethook(v->L, NULL, 0, 0); /* a signal of the program is not ours */
   v->base = (ccp_running){v->L, v->L, NULL};
   atomic_store_explicit(&v->self->running, &v->base, memory_order_release);
   return CCP_OK;

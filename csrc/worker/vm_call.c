@@ -118,14 +118,37 @@ static int encode_error(lua_State *L) {
   return 1;
 }
 
+/* Encodes the error on the top, which the reply's status replaces, or what was
+** raised meanwhile. */
+static int try_encode(lua_State *L, ccp_caller *c) {
+  lua_pushcfunction(L, encode_error);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, c);
+  lua_insert(L, -2);
+  return lua_pcall(L, 2, 1, 0);
+}
+
+/* The same where hooks do not run. A handler may set another meanwhile: that
+** one stays. */
+static int try_unhooked(lua_State *L, ccp_caller *c) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L), status;
+  lua_sethook(L, NULL, 0, 0);
+  status = try_encode(L, c);
+  if (!lua_gethook(L))
+    lua_sethook(L, hook, mask, count);
+  return status;
+}
+
+/* What raises while an error is encoded is a hook: an interruption, which is
+** the error then. */
 int ccp_caller_failed(lua_State *L, ccp_caller *c, int status) {
   int reply = CCP_R_MEMORY;
   if (status != LUA_ERRMEM) {
-    lua_pushcfunction(L, encode_error);
-    lua_insert(L, -2);
-    lua_pushlightuserdata(L, c);
-    lua_insert(L, -2);
-    if (lua_pcall(L, 2, 1, 0) == LUA_OK)
+    status = try_encode(L, c);
+    if (status == LUA_ERRRUN)
+      status = try_unhooked(L, c);
+    if (status == LUA_OK)
       reply = (int)lua_tointeger(L, -1);
   }
   lua_pop(L, 1);
