@@ -126,6 +126,18 @@ for kind, make in pools.concurrent() do
       assert.equal(1, #f:attempts())
     end)
 
+    it("starts no item of a chunk after its deadline", function()
+      local ex <close> = make{ max_workers = 1, grace = 0.1 }
+      local seen = {}
+      local opts = { chunksize = 6, on_error = "return" }
+      local view = ex:with{ deadline = 0.1 }
+      for i, ok, value in view:map(spin_at_three, { 1, 2, 3, 4, 5, 6 }, opts) do
+        seen[i] = ok and value or value.kind
+      end
+      assert.same({ 1, 2, "TimeoutError", "TimeoutError", "TimeoutError", "TimeoutError" }, seen)
+      assert.equal(4, ex:stats().timeouts)
+    end)
+
     it("fails one item of a chunk and runs the others once", function()
       local ex <close> = make{ max_workers = 2, grace = 0.1 }
       local seen = {}
