@@ -96,27 +96,21 @@ int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
 
 /* ------------------------------------------------------------ what is due */
 
-/* Of a chunk, only the item at hand was stopped: the others do not start. */
-static void end_rest(ccp_pool *p, ccp_task *t, const char *text, size_t len) {
-  if (t->state == CCP_T_FINISHED || !ccp_pool_withdraw_locked(p, t))
-    return;
-  ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, text, len);
-}
-
+/* A task that ends leaves the heap, and may be gone then. One that is still
+** the first is not through: the rest of a chunk whose item was stopped waits
+** again, so the next turn ends it. */
 static void expire_deadlines(ccp_pool *p, int64_t now) {
   static const char text[] = "the task's deadline has passed";
   ccp_rules *r;
   while ((r = ccp_deadlines_first(&p->deadlines)) && r->deadline_ns <= now) {
     ccp_task *t = r->task;
-    ccp_deadlines_remove(&p->deadlines, r);
     r->retries = 0; /* there is no time for another attempt */
     if (ccp_pool_withdraw_locked(p, t)) {
-      p->counts.timeouts++;
+      p->counts.timeouts += t->items - t->done;
       ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, text, sizeof text - 1);
-    } else if (ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, text)) {
-      if (t->is_chunk)
-        end_rest(p, t, text, sizeof text - 1);
-    } else if (t->state != CCP_T_FINISHED) {
+    } else if (!ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, text) &&
+               ccp_deadlines_first(&p->deadlines) == r) {
+      ccp_deadlines_remove(&p->deadlines, r);
       r->deadline_ns = now + AGAIN_NS / 10; /* between two items: soon again */
       (void)ccp_deadlines_add(&p->deadlines, r); /* its place was just freed */
     }

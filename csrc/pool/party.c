@@ -195,9 +195,16 @@ int ccp_party_busy(ccp_pool *p, const ccp_party *party) {
 
 /* ------------------------------------------------------------ waiting */
 
+/* Not what has to be stopped in time: that is for a worker which may end with
+** it. */
+static int may_help(const ccp_task *t) {
+  return !t->is_chunk && t->rules->timeout_ns == 0 &&
+         t->rules->deadline_ns == CCP_NEVER;
+}
+
 static ccp_task *newest_unstarted(ccp_pool *p, const ccp_party *party) {
   for (ccp_task *t = party->newest; t; t = t->rules->older)
-    if (!t->is_chunk && ccp_pool_withdraw_locked(p, t))
+    if (may_help(t) && ccp_pool_withdraw_locked(p, t))
       return t;
   return NULL;
 }
@@ -206,7 +213,7 @@ ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t) {
   ccp_lock_acquire(&p->lock);
   if (!t)
     t = newest_unstarted(p, party);
-  else if (t->is_chunk || !ccp_pool_withdraw_locked(p, t))
+  else if (!may_help(t) || !ccp_pool_withdraw_locked(p, t))
     t = NULL;
   if (t)
     t->state = CCP_T_NEW;

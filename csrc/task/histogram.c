@@ -84,7 +84,7 @@ uint64_t ccp_histogram_quantile(const ccp_histogram *h, double share) {
   if (total == 0)
     return 0;
   want = (uint64_t)(share * (double)total);
-  want = want < 1 ? 1 : want;
+  want += (double)want < share * (double)total || want < 1;
   for (unsigned i = 0; i < CCP_HIST_BUCKETS && seen < want; i++) {
     seen += atomic_load_explicit(&h->count[i], memory_order_relaxed);
     ns = size_of(i);

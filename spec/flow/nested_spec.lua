@@ -75,6 +75,19 @@ describe("an executor in its own tasks (thread)", function()
     assert.equal("inner", err)
   end)
 
+  it("stops tasks in time whose submitter waits", function()
+    local ex <close> = ccpool.ThreadPoolExecutor{ max_workers = 1, grace = 0.1 }
+    for _, limit in ipairs{ "timeout", "deadline" } do
+      local ok, kind = ex:submit(function(e, name)
+        local f = e:with{ [name] = 0.1 }:submit(function() while true do end end)
+        local fine, err = f:presult()
+        return fine, err.kind
+      end, ex, limit):result()
+      assert.is_false(ok)
+      assert.equal("TimeoutError", kind)
+    end
+  end)
+
   it("forgets the futures of a task that ends without them", function()
     local ex <close> = ccpool.ThreadPoolExecutor(2)
     for _ = 1, 20 do
