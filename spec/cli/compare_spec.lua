@@ -112,6 +112,28 @@ describe("ccpool compare", function()
     assert.are.equal(3, #rows_in(out))
   end)
 
+  it("reports the rounds that were run when it is interrupted", function()
+    local out, code, err = support.shell([[
+      dir=$(mktemp -d) && mkfifo "$dir/said" || exit 99
+      bin/ccpool compare memory -w 1 --runs 1000 --warmup 0 -v --csv "$dir/rows" 2>"$dir/said" &
+      pid=$!
+      while read -r line; do
+        case $line in
+        *"run 4 of"*) kill -INT "$pid" ;;
+        *"interrupted"*) echo "$line" ;;
+        esac
+      done <"$dir/said"
+      wait "$pid"
+      code=$?
+      cat "$dir/rows"
+      rm -r "$dir"
+      exit "$code"]])
+    assert.are.equal(130, code, err)
+    assert.matches("ccpool: compare: interrupted\n", out, 1, true)
+    assert.matches("\nmemory,threads,1,", out, 1, true)
+    assert.matches("\nmemory,processes,1,", out, 1, true)
+  end)
+
   it("refuses what it cannot do", function()
     local function complaint(...)
       local _, code, err = support.run({ "compare", ... })
