@@ -2,7 +2,7 @@
 ** Dicts: bytes by bytes, for all processes. Open addressing in one table of
 ** pointers; an entry is an arena block. Each change is one store of a pointer,
 ** so a process may die anywhere in here; the counts are made anew by the
-*repair.
+** repair.
 */
 #ifndef CCP_SHARED_DICT_H
 #define CCP_SHARED_DICT_H
