@@ -69,8 +69,7 @@ ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool);
 ccp_handle *ccp_client_join(ccp_client *c, ccp_pool *pool);
 
 /* Runs t, or with NULL the newest of this state's tasks that have not started
-** in
-** pools of others, in this state. 0: there is none. -1: a hook has raised
+** in pools of others, in this state. 0: there is none. -1: a hook has raised
 ** around it; its error is on the top, to be raised again. */
 int ccp_client_help(lua_State *L, ccp_client *c, ccp_handle *h, ccp_task *t);
 

@@ -38,8 +38,7 @@ static void enlist(lua_State *L, ccp_held *h) {
 }
 
 /* In a descendant it is a copy: a block belongs to the ancestor's, and so do
-** the
-** news. */
+** the news. */
 static int holder__gc(lua_State *L) {
   ccp_held *h = lua_touserdata(L, 1);
   int ours = h->epoch == ccp_process_epoch();

@@ -228,8 +228,7 @@ static int fill_chunk(lua_State *L) {
 }
 
 /* An executor with a bounded queue: how many items it takes now. Only a map
-** that
-** waits for nothing else waits for room. */
+** that waits for nothing else waits for room. */
 static void take_places(lua_State *L, ccp_map *m) {
   if (!m->handle || !m->ex->queue_limited)
     return;

@@ -32,12 +32,11 @@ ccp_ctx *ccp_codec_of(lua_State *L);
 
 /* Registers values with a given metatable: the stack holds name (string without
 ** zeros), metatable (table), save and load (functions) at 1..4, already
-** checked.
-** save(value) gives the values that travel, load(...) remakes it from them.
-** Both name and metatable may be registered again. Returns 0 (no results);
-** may raise memory errors. The first is for types that every state registers
-** which loads this library; the second for those of the program: the module
-** that registers it (string, or nil) is at 5. */
+** checked. save(value) gives the values that travel, load(...) remakes it from
+** them. Both name and metatable may be registered again. Returns 0 (no
+** results); may raise memory errors. The first is for types that every state
+** registers which loads this library; the second for those of the program: the
+** module that registers it (string, or nil) is at 5. */
 int ccp_codec_register(lua_State *L);
 int ccp_codec_register_type(lua_State *L);
 

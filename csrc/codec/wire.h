@@ -13,9 +13,8 @@
 ** tag from the message's first byte; that tag then carries CCP_T_SHARED.
 ** The lengths of Lua's numbers and the byte order are fixed. A sealed dump is
 ** [origin:4 hash:8 dump]: the origin is CCP_WIRE_VERSION, Lua's version (54),
-** the
-** bytes of an integer and of a float, the bytes of a pointer and the byte order
-** of what Lua wrote into the dump.
+** the bytes of an integer and of a float, the bytes of a pointer and the byte
+** order of what Lua wrote into the dump.
 */
 #ifndef CCP_CODEC_WIRE_H
 #define CCP_CODEC_WIRE_H

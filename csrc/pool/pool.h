@@ -86,8 +86,7 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t);
 /* In a child that has one thread: forgets the pools of its ancestors. */
 void ccp_pools_forked(void);
 /* The pool with that uid (of its functions), referred to once more, or NULL.
-** Any
-** thread. */
+** Any thread. */
 ccp_pool *ccp_pool_find(uint64_t uid);
 uint64_t ccp_pool_uid(const ccp_pool *p);
 /* Gives up a reference. */
@@ -141,8 +140,7 @@ void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c);
 ** reason, and its worker is stopped. */
 int ccp_pool_cancel_running(ccp_pool *p, ccp_task *t, const char *reason);
 /* A copy of the attempts so far that were followed by another (to be freed),
-** and
-** how many; NULL for none. */
+** and how many; NULL for none. */
 struct ccp_attempt *ccp_pool_attempts(ccp_pool *p, const ccp_task *t,
                                       size_t *n);
 /* Is there room for another task, or no use in waiting for any? */

@@ -19,8 +19,7 @@
 #include "worker/zygote.h"
 
 /* Who submits to the pool: its owner, or another thread of the process, a
-** worker
-** as a rule. The pool's lock guards it but for `stirred`. */
+** worker as a rule. The pool's lock guards it but for `stirred`. */
 struct ccp_party {
   ccp_bell *bell;        /* borrowed */
   ccp_task *head, *tail; /* completed, by 'completed'; borrowed */

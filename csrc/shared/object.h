@@ -13,10 +13,9 @@
 ** decoded, so a stale message finds nothing and touches nothing. Sending counts
 ** one message as pending, receiving takes it back; an object that nobody holds
 ** is kept for LEASE_NS after its last sending or receiving, for a message may
-** be
-** decoded more than once, and for PENDING_NS while a message was never
-** received.
-** A queue or dict that stores a message holds its objects instead ('kept').
+** be decoded more than once, and for PENDING_NS while a message was never
+** received. A queue or dict that stores a message holds its objects instead
+** ('kept').
 **
 ** Locks: the directory's mutex before an object's; never two objects' at once.
 */
