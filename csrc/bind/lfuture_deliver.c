@@ -198,7 +198,7 @@ void ccp_future_settle(lua_State *L, int index, uint8_t status,
     ccp_future_set_outcome(L, f, lua_absindex(L, index));
     f->form = TEXT;
   }
-  f->state = FINISHED;
+  f->state = status == CCP_R_CANCELLED ? CANCELLED : FINISHED;
 }
 
 void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t) {
