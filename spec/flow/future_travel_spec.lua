@@ -175,7 +175,7 @@ describe("a future that travels to a thread", function()
     local ex <close> = ccpool.ThreadPoolExecutor{ max_workers = 1 }
     local gate, box = ccpool.Event(), ccpool.Queue()
     local busy = ex:submit(behind, gate)
-    local t = ccpool.Thread(function(e, q) q:put(e:submit(math.abs, -1)) end, ex, box)
+    local t = ccpool.Thread{ target = function(e, q) q:put(e:submit(math.abs, -1)) end, args = { ex, box } }
     t:start()
     local f = box:get()
     t:join()
