@@ -130,9 +130,8 @@ typedef struct ccp_outcome {
 ** names it; 0: no memory. It is known for an hour after the end of t, or for a
 ** minute once it was received as often as it was sent. */
 uint64_t ccp_pool_send(ccp_pool *p, ccp_task *t);
-/* The outcome that was sent under that number: 1; *out is the caller's. 0: it
-*is
-** not there yet. CCP_E_CLOSED: it is not known any more. */
+/* The outcome that was sent under that number: 1, and *out is the caller's. 0:
+** it is not there yet. CCP_E_CLOSED: it is not known any more. */
 int ccp_ticket_outcome(uint64_t number, ccp_outcome *out);
 /* Makes a new guest of p a link: it ends as the task of p that was sent under
 ** that number. CCP_OK, CCP_E_CLOSED (it is not known any more). */
