@@ -218,14 +218,17 @@ static ccp_task *newest_unstarted(ccp_pool *p, const ccp_party *party) {
   return NULL;
 }
 
-ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t) {
+ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
+                         uint32_t helper) {
   ccp_lock_acquire(&p->lock);
   if (!t)
     t = newest_unstarted(p, party);
   else if (!may_help(t) || !ccp_pool_withdraw_locked(p, t))
     t = NULL;
-  if (t)
+  if (t) {
     t->state = CCP_T_NEW;
+    t->rules->helper = helper;
+  }
   ccp_lock_release(&p->lock);
   return t;
 }
@@ -255,7 +258,11 @@ void ccp_pool_blocked(ccp_pool *p, int delta) {
 static int runner(const ccp_pool *p, ccp_task *t) {
   ccp_claim_word w;
   t = ccp_pool_origin_locked(t);
-  if (!t || t->state != CCP_T_POSTED)
+  if (!t)
+    return -1;
+  if (t->state == CCP_T_NEW && t->rules)
+    return (int)t->rules->helper - 1;
+  if (t->state != CCP_T_POSTED)
     return -1;
   w = ccp_board_look(p->plan.board, t->slot);
   return w.state == CCP_CLAIMED ? (int)w.worker : -1;

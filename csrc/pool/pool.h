@@ -104,8 +104,10 @@ int ccp_guest_mark(ccp_task *t, ccp_party *party);
 /* Has the party unfinished tasks? */
 int ccp_party_busy(ccp_pool *p, const ccp_party *party);
 /* Takes a task of the party off the pool, for the caller to run it: t, or with
-** NULL the newest that has not started. NULL: there is none. */
-ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t);
+** NULL the newest that has not started. NULL: there is none. helper: the worker
+** of the pool that does, counted from 1, or 0. */
+ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
+                         uint32_t helper);
 /* Ends a task that was claimed. */
 void ccp_pool_end_claimed(ccp_pool *p, ccp_task *t, uint8_t status,
                           const void *bytes, size_t len);

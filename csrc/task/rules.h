@@ -27,6 +27,7 @@ struct ccp_rules {
   void *party;      /* borrowed: who else than the owner submitted it */
   uint8_t is_guest; /* a party did; it may have left: then party is NULL */
   uint8_t is_link;  /* never runs: ends as the task of its ticket does */
+  uint32_t helper;  /* the worker that claimed it, counted from 1; or 0 */
   uint32_t waiter;  /* the worker that waits for it, counted from 1; or 0 */
   struct ccp_ticket *ticket; /* borrowed: it was sent, or the link's; or NULL */
   ccp_task *link_next;       /* links: of the same ticket */

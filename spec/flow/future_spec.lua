@@ -316,7 +316,8 @@ describe("a future", function()
 
       it("travels to threads only", function()
         local ex <close> = make(1)
-        local ok, got = ex:submit(function(f) return f:result() end, ex:submit(math.sqrt, 16)):presult()
+        local f = ex:submit(math.sqrt, 16)
+        local ok, got = ex:submit(function(g) return g:result() end, f):presult()
         assert.equal(kind == "thread", ok)
         if ok then assert.equal(4.0, got) else assert.matches("its own process", tostring(got)) end
       end)
