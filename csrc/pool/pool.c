@@ -268,17 +268,11 @@ void ccp_pool_spin_leave(ccp_pool *p) {
   ccp_board_spin_leave(p->plan.board);
 }
 
-/* A link that is through stands for itself. */
-static ccp_task *sent_or_self(ccp_task *t) {
-  ccp_task *origin = ccp_pool_origin_locked(t);
-  return origin ? origin : t;
-}
-
 int ccp_pool_cancel(ccp_pool *p, ccp_task *t, const char *reason) {
   int cancelled;
   ccp_task *asked = t;
   ccp_lock_acquire(&p->lock);
-  t = sent_or_self(t);
+  t = ccp_pool_target_locked(t);
   cancelled = t->state == CCP_T_FINISHED ? t->status == CCP_R_CANCELLED
                                          : ccp_pool_withdraw_locked(p, t);
   if (cancelled && t->state != CCP_T_FINISHED) {
@@ -295,7 +289,7 @@ int ccp_pool_cancel_running(ccp_pool *p, ccp_task *t, const char *reason) {
   int cancelled;
   ccp_task *asked = t;
   ccp_lock_acquire(&p->lock);
-  t = sent_or_self(t);
+  t = ccp_pool_target_locked(t);
   if (t->state != CCP_T_FINISHED && ccp_pool_withdraw_locked(p, t)) {
     ccp_pool_end_locked(p, t, CCP_R_CANCELLED, reason, strlen(reason));
     ccp_pool_fill_locked(p);

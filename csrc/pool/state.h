@@ -202,6 +202,8 @@ typedef struct ccp_ticket ccp_ticket;
 /* What is to be looked at for t: for a link, the task that was sent, or NULL
 ** once that is through. */
 ccp_task *ccp_pool_origin_locked(ccp_task *t);
+/* The same, but a link that is through stands for itself. */
+ccp_task *ccp_pool_target_locked(ccp_task *t);
 /* A task that was sent is through. */
 void ccp_ticket_finish_locked(ccp_pool *p, ccp_task *t);
 /* The link waits no more. */

@@ -140,6 +140,11 @@ ccp_task *ccp_pool_origin_locked(ccp_task *t) {
   return t->rules->ticket ? t->rules->ticket->task : NULL;
 }
 
+ccp_task *ccp_pool_target_locked(ccp_task *t) {
+  ccp_task *origin = ccp_pool_origin_locked(t);
+  return origin ? origin : t;
+}
+
 void ccp_ticket_unlink_locked(ccp_pool *p, ccp_task *link) {
   (void)p;
   if (!link->rules->ticket)
