@@ -271,6 +271,8 @@ static int runner(const ccp_pool *p, ccp_task *t) {
 int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, ccp_task *t) {
   int found = 0;
   ccp_lock_acquire(&p->lock);
+  if (t) /* who has replied runs its task no more, and may wait for another */
+    ccp_pool_drain_locked(p);
   if (t && t->state == CCP_T_FINISHED)
     t = NULL;
   p->workers[me].waits_for = t;

@@ -213,6 +213,15 @@ describe("a future that travels to a thread", function()
 end)
 
 describe("tasks that wait for each other's futures", function()
+  it("are none if each waits for the one before", function()
+    local ex <close> = threads(4)
+    for _ = 1, 5 do
+      local last = ex:submit(math.abs, -1)
+      for _ = 1, 200 do last = ex:submit(function(f) return f:result() + 1 end, last) end
+      assert.equal(201, last:result())
+    end
+  end)
+
   it("are told so, and one of them goes on", function()
     local ex <close> = threads(2)
     local a_box, b_box = ccpool.Queue(), ccpool.Queue()
