@@ -286,9 +286,18 @@ ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool) {
 }
 
 ccp_handle *ccp_client_join(ccp_client *c, ccp_pool *pool) {
+  for (ccp_handle *h = c->handles; h; h = h->next)
+    if (h->pool == pool && !h->party) {
+      ccp_pool_unref(pool);
+      return h;
+    }
+  return ccp_client_join_as_guest(c, pool);
+}
+
+ccp_handle *ccp_client_join_as_guest(ccp_client *c, ccp_pool *pool) {
   ccp_handle *h;
   for (h = c->handles; h; h = h->next)
-    if (h->pool == pool) {
+    if (h->pool == pool && h->party) {
       ccp_pool_unref(pool);
       return h;
     }

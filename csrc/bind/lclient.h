@@ -68,6 +68,10 @@ ccp_handle *ccp_client_add(ccp_client *c, ccp_pool *pool);
 ** reference over. NULL: no memory (it is still the caller's). */
 ccp_handle *ccp_client_join(ccp_client *c, ccp_pool *pool);
 
+/* The same, but as a party even if the pool is this state's own: links are no
+** tasks of a store. */
+ccp_handle *ccp_client_join_as_guest(ccp_client *c, ccp_pool *pool);
+
 /* Runs t, or with NULL the newest of this state's tasks that have not started
 ** in pools of others, in this state. 0: there is none. -1: a hook has raised
 ** around it; its error is on the top, to be raised again. */

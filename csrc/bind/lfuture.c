@@ -45,8 +45,8 @@ int ccp_future_refresh(lua_State *L, ccp_future *f) {
 
 /* ------------------------------------------------------------ outcomes */
 
-static const void *message(lua_State *L, const ccp_future *f, int index,
-                           size_t *len) {
+const void *ccp_future_message(lua_State *L, const ccp_future *f, int index,
+                               size_t *len) {
   const ccp_held *held;
   if (f->form == INLINE) {
     *len = f->len;
@@ -63,7 +63,7 @@ static const void *message(lua_State *L, const ccp_future *f, int index,
   return ccp_bytes_at(&held->bytes);
 }
 
-static int push_packed(lua_State *L, const ccp_future *f, int index) {
+int ccp_future_push_packed(lua_State *L, const ccp_future *f, int index) {
   int base, n;
   ccp_future_push_outcome(L, f, index);
   base = lua_gettop(L);
@@ -73,24 +73,6 @@ static int push_packed(lua_State *L, const ccp_future *f, int index) {
   for (int i = 1; i <= n; i++)
     lua_rawgeti(L, base, i);
   return n;
-}
-
-/* The n values on the top are the outcome from now on. */
-static void keep_values(lua_State *L, ccp_future *f, int index, int n) {
-  int base = lua_gettop(L) - n;
-  if (n == 1)
-    lua_pushvalue(L, -1);
-  else {
-    lua_createtable(L, n, 1);
-    for (int i = 1; i <= n; i++) {
-      lua_pushvalue(L, base + i);
-      lua_rawseti(L, -2, i);
-    }
-    lua_pushinteger(L, n);
-    lua_setfield(L, -2, "n");
-  }
-  ccp_future_set_outcome(L, f, index);
-  f->form = n == 1 ? VALUE : PACKED;
 }
 
 /* Pushes the values; what was decoded once is kept, so that a table is the
@@ -107,8 +89,8 @@ static int push_values(lua_State *L, ccp_future *f, int index) {
     return 1;
   }
   if (f->form == PACKED)
-    return push_packed(L, f, index);
-  p = message(L, f, index, &len);
+    return ccp_future_push_packed(L, f, index);
+  p = ccp_future_message(L, f, index, &len);
   if (f->form == HELD) {
     held = lua_touserdata(L, -1);
     held->readers++; /* after an error it stays, until it is collected */
@@ -116,7 +98,7 @@ static int push_values(lua_State *L, ccp_future *f, int index) {
   n = ccp_decode(L, p, len, &used, NULL);
   if (f->form == INLINE)
     return n;
-  keep_values(L, f, index, n);
+  ccp_future_keep_values(L, f, index, n);
   if (held && --held->readers == 0 && held->epoch == ccp_process_epoch())
     ccp_bytes_free(&held->bytes);
   return n;
@@ -127,7 +109,7 @@ void ccp_future_push_failure(lua_State *L, ccp_future *f, int index) {
   int top = lua_gettop(L);
   if (f->form != FAILURE) {
     size_t len;
-    const void *p = message(L, f, index, &len);
+    const void *p = ccp_future_message(L, f, index, &len);
     ccp_future_looked(L, f, index);
     lua_createtable(L, 2, 0);
     ccp_error_of_reply(L, f->status, p, len);
@@ -152,27 +134,45 @@ static int is_done(lua_State *L, void *ud) {
 
 /* Before it waits for a task of a pool that another state owns: who could run
 ** it may be this very thread, or wait for it. */
-static void help_or_refuse(lua_State *L, ccp_client *c, ccp_future *f) {
+static int help_or_refuse(lua_State *L, ccp_client *c, ccp_future *f) {
   ccp_handle *h = f->at.pending.handle;
   const ccp_self *self = ccp_self_get();
-  int helped = ccp_client_help(L, c, h, f->at.pending.task);
+  int helped = h->party ? ccp_client_help(L, c, h, f->at.pending.task) : 0;
   if (helped < 0)
     (void)lua_error(L);
-  if (helped || f->state != PENDING || !self || self->plan->is_process ||
-      self->plan->pool != h->pool)
-    return;
-  if (ccp_pool_is_deadlock(h->pool, self->index, f->at.pending.task)) {
-    lua_pushnil(L);
-    ccp_error_make(L, "DeadlockError", "the tasks wait for each other");
-    lua_error(L);
-  }
+  if (!h->party || helped || f->state != PENDING || !self ||
+      self->plan->is_process || self->plan->pool != h->pool ||
+      !ccp_pool_is_deadlock(h->pool, self->index, f->at.pending.task))
+    return CCP_OK;
+  lua_pushnil(L);
+  ccp_error_make(L, "DeadlockError", "the tasks wait for each other");
+  return CCP_E_INTR;
 }
 
-static void wait_no_more(const ccp_handle *h) {
+/* The pool whose worker this is, if it is the one that is waited for. */
+static ccp_pool *pool_within(const ccp_handle *h) {
   const ccp_self *self = ccp_self_get();
-  if (h->party && self && !self->plan->is_process &&
-      self->plan->pool == h->pool)
-    (void)ccp_pool_is_deadlock(h->pool, self->index, NULL);
+  return h->party && self && !self->plan->is_process &&
+                 self->plan->pool == h->pool
+             ? h->pool
+             : NULL;
+}
+
+/* CCP_OK, or with an error object on the stack another code. */
+static int wait_for(lua_State *L, ccp_client *c, ccp_handle *h, ccp_future *f,
+                    int64_t deadline) {
+  ccp_pool *within = pool_within(h); /* h may be gone after the wait */
+  int rc = help_or_refuse(L, c, f);
+  if (rc != CCP_OK || f->state != PENDING)
+    return rc;
+  rc = ccp_client_wait(L, c, h->pool, deadline, is_done, f);
+  if (within)
+    (void)ccp_pool_is_deadlock(within, ccp_self_get()->index, NULL);
+  if (rc == CCP_OK)
+    return rc;
+  lua_pushnil(L);
+  ccp_error_make(L, "TimeoutError", "the future is not done yet");
+  return rc;
 }
 
 /* Waits as argument 2 says; raises TimeoutError. */
@@ -180,7 +180,6 @@ static void await(lua_State *L, ccp_future *f) {
   int64_t deadline;
   ccp_client *c;
   ccp_handle *h;
-  int rc;
   if (f->state != PENDING) {
     if (lua_gettop(L) > 1)
       (void)ccp_check_timeout(L, 2);
@@ -191,14 +190,8 @@ static void await(lua_State *L, ccp_future *f) {
   c = ccp_client_get(L);
   h = f->at.pending.handle;
   lua_settop(L, 2);
-  if (h->party)
-    help_or_refuse(L, c, f);
-  rc = f->state != PENDING
-           ? CCP_OK
-           : ccp_client_wait(L, c, h->pool, deadline, is_done, f);
-  wait_no_more(h);
-  if (rc != CCP_OK)
-    (void)ccp_error_raise(L, CCP_E_TIMEOUT, "the future is not done yet");
+  if (wait_for(L, c, h, f, deadline) != CCP_OK)
+    (void)lua_error(L);
 }
 
 static int future_result(lua_State *L) {
@@ -229,11 +222,10 @@ static int future_presult(lua_State *L) {
   lua_settop(L, 1);
   if (f->state == PENDING) {
     ccp_future_check_ours(L, f);
-    if (ccp_client_wait(L, ccp_client_get(L), f->at.pending.handle->pool,
-                        deadline, is_done, f) != CCP_OK) {
+    if (wait_for(L, ccp_client_get(L), f->at.pending.handle, f, deadline) !=
+        CCP_OK) {
       lua_pushboolean(L, 0);
-      lua_pushnil(L);
-      ccp_error_make(L, "TimeoutError", "the future is not done yet");
+      lua_insert(L, -2);
       return 2;
     }
   }
@@ -393,4 +385,5 @@ void ccp_future_class(lua_State *L) {
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "__index");
   ccp_future_open_kept(L);
+  ccp_future_travels(L, lua_gettop(L) - 1);
 }

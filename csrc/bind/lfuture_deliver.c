@@ -59,6 +59,23 @@ void ccp_future_set_outcome(lua_State *L, const ccp_future *f, int index) {
     ccp_future_keep(L, index);
 }
 
+void ccp_future_keep_values(lua_State *L, ccp_future *f, int index, int n) {
+  int base = lua_gettop(L) - n;
+  if (n == 1)
+    lua_pushvalue(L, -1);
+  else {
+    lua_createtable(L, n, 1);
+    for (int i = 1; i <= n; i++) {
+      lua_pushvalue(L, base + i);
+      lua_rawseti(L, -2, i);
+    }
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
+  }
+  ccp_future_set_outcome(L, f, index);
+  f->form = n == 1 ? VALUE : PACKED;
+}
+
 /* Pushes the table of extras, made if need be. */
 void ccp_future_push_extras(lua_State *L, ccp_future *f, int index) {
   if (f->extras) {
@@ -198,7 +215,7 @@ void ccp_future_settle(lua_State *L, int index, uint8_t status,
     ccp_future_set_outcome(L, f, lua_absindex(L, index));
     f->form = TEXT;
   }
-  f->state = FINISHED;
+  f->state = status == CCP_R_CANCELLED ? CANCELLED : FINISHED;
 }
 
 void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t) {

@@ -67,6 +67,18 @@ void ccp_future_push_failure(lua_State *L, ccp_future *f, int index);
 /* f:attempts() */
 int ccp_future_attempts(lua_State *L);
 
+/* The bytes of a done one that nobody has decoded yet. What is pushed stays on
+** the stack while they are read. */
+const void *ccp_future_message(lua_State *L, const ccp_future *f, int index,
+                               size_t *len);
+/* Pushes the table of a PACKED one and its values; returns how many. */
+int ccp_future_push_packed(lua_State *L, const ccp_future *f, int index);
+/* The n values on the top are the outcome from now on. */
+void ccp_future_keep_values(lua_State *L, ccp_future *f, int index, int n);
+
+/* lfuture_travel.c: futures of the class at 'class_' (absolute) may be sent. */
+void ccp_future_travels(lua_State *L, int class_);
+
 /* Makes the table of what is kept. Once per state. */
 void ccp_future_open_kept(lua_State *L);
 /* What is kept for the future at 'index' (absolute): push it, or pop it anew.

@@ -6,14 +6,28 @@
 #include "bind/lclient.h"
 
 #include "bind/lserial.h"
+#include "worker/vm.h"
 
 enum { DEPTH_MOST = 24 }; /* calls within calls: the C stack has an end */
 
+/* The worker that this thread is, counted from 1, if it is one of that pool. */
+static uint32_t helper_of(const ccp_pool *p) {
+  const ccp_self *self = ccp_self_get();
+  return self && !self->plan->is_process && self->plan->pool == p
+             ? self->index + 1
+             : 0;
+}
+
+static ccp_task *claim(const ccp_handle *h, ccp_task *t) {
+  return h->party ? ccp_pool_claim(h->pool, h->party, t, helper_of(h->pool))
+                  : NULL;
+}
+
 static ccp_task *find(ccp_client *c, ccp_handle **h, ccp_task *t) {
   if (*h)
-    return (*h)->party ? ccp_pool_claim((*h)->pool, (*h)->party, t) : NULL;
+    return claim(*h, t);
   for (*h = c->handles; *h; *h = (*h)->next) {
-    t = (*h)->party ? ccp_pool_claim((*h)->pool, (*h)->party, NULL) : NULL;
+    t = claim(*h, NULL);
     if (t)
       return t;
   }

@@ -15,9 +15,10 @@
 enum ccp_lock_rank {
   CCP_RANK_CLIENTS = 1, /* the lists of the program's clients and pools */
   CCP_RANK_POOL = 2,    /* one pool */
-  CCP_RANK_SHELF = 3,   /* the functions of one pool */
-  CCP_RANK_PROCESS = 4, /* the descriptors only this process holds; forking */
-  CCP_RANK_HAND = 5     /* one thread or process made by hand */
+  CCP_RANK_TICKETS = 3, /* futures that were sent to other threads */
+  CCP_RANK_SHELF = 4,   /* the functions of one pool */
+  CCP_RANK_PROCESS = 5, /* the descriptors only this process holds; forking */
+  CCP_RANK_HAND = 6     /* one thread or process made by hand */
 };
 
 typedef struct ccp_lock {

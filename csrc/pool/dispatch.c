@@ -58,6 +58,8 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
   if (t->rules) {
     ccp_deadlines_remove(&p->deadlines, t->rules);
     ccp_party_remove_locked(p, t);
+    if (t->rules->ticket)
+      ccp_ticket_finish_locked(p, t);
   }
   if (--p->unfinished == 0)
     p->mixed = 0;

@@ -46,6 +46,7 @@ int ccp_pools_drop(ccp_pool *p) {
 void ccp_pools_forked(void) {
   ccp_lock_init(&pools_lock, CCP_RANK_CLIENTS); /* another thread may hold it */
   pools = NULL;
+  ccp_tickets_forked();
 }
 
 uint64_t ccp_pool_uid(const ccp_pool *p) {
@@ -116,7 +117,9 @@ void ccp_party_add_locked(ccp_pool *p, ccp_task *t) {
 void ccp_party_remove_locked(ccp_pool *p, ccp_task *t) {
   ccp_rules *r = t->rules;
   ccp_party *party = r->party;
-  (void)p;
+  if (r->waiter && p->workers[r->waiter - 1].waits_for == t)
+    p->workers[r->waiter - 1].waits_for = NULL;
+  r->waiter = 0;
   if (!party)
     return;
   if (r->newer)
@@ -171,6 +174,12 @@ void ccp_pool_part(ccp_pool *p, ccp_party *party) {
   free_completed(party);
   for (t = party->newest; t; t = older) {
     older = t->rules->older;
+    if (t->rules->is_link) {
+      ccp_ticket_unlink_locked(p, t);
+      ccp_party_remove_locked(p, t);
+      ccp_guest_free(t);
+      continue;
+    }
     t->owner = NULL;
     t->listed = 0;
     t->rules->party = NULL;
@@ -209,14 +218,17 @@ static ccp_task *newest_unstarted(ccp_pool *p, const ccp_party *party) {
   return NULL;
 }
 
-ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t) {
+ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
+                         uint32_t helper) {
   ccp_lock_acquire(&p->lock);
   if (!t)
     t = newest_unstarted(p, party);
   else if (!may_help(t) || !ccp_pool_withdraw_locked(p, t))
     t = NULL;
-  if (t)
+  if (t) {
     t->state = CCP_T_NEW;
+    t->rules->helper = helper;
+  }
   ccp_lock_release(&p->lock);
   return t;
 }
@@ -243,18 +255,29 @@ void ccp_pool_blocked(ccp_pool *p, int delta) {
 }
 
 /* Who runs t, or -1. */
-static int runner(const ccp_pool *p, const ccp_task *t) {
+static int runner(const ccp_pool *p, ccp_task *t) {
   ccp_claim_word w;
+  t = ccp_pool_origin_locked(t);
+  if (!t)
+    return -1;
+  if (t->state == CCP_T_NEW && t->rules)
+    return (int)t->rules->helper - 1;
   if (t->state != CCP_T_POSTED)
     return -1;
   w = ccp_board_look(p->plan.board, t->slot);
   return w.state == CCP_CLAIMED ? (int)w.worker : -1;
 }
 
-int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, const ccp_task *t) {
+int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, ccp_task *t) {
   int found = 0;
   ccp_lock_acquire(&p->lock);
+  if (t) /* who has replied runs its task no more, and may wait for another */
+    ccp_pool_drain_locked(p);
+  if (t && t->state == CCP_T_FINISHED)
+    t = NULL;
   p->workers[me].waits_for = t;
+  if (t && t->rules)
+    t->rules->waiter = me + 1;
   for (uint32_t steps = 0; t && steps < CCP_WORKERS_MOST && !found; steps++) {
     int w = runner(p, t);
     found = w == (int)me;

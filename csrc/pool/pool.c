@@ -270,7 +270,9 @@ void ccp_pool_spin_leave(ccp_pool *p) {
 
 int ccp_pool_cancel(ccp_pool *p, ccp_task *t, const char *reason) {
   int cancelled;
+  ccp_task *asked = t;
   ccp_lock_acquire(&p->lock);
+  t = ccp_pool_target_locked(t);
   cancelled = t->state == CCP_T_FINISHED ? t->status == CCP_R_CANCELLED
                                          : ccp_pool_withdraw_locked(p, t);
   if (cancelled && t->state != CCP_T_FINISHED) {
@@ -278,19 +280,26 @@ int ccp_pool_cancel(ccp_pool *p, ccp_task *t, const char *reason) {
     ccp_pool_fill_locked(p); /* there is room on the board now */
   }
   ccp_lock_release(&p->lock);
+  if (t != asked)
+    ccp_bell_ring(p->owner); /* it may be the owner's: see list_locked */
   return cancelled;
 }
 
 int ccp_pool_cancel_running(ccp_pool *p, ccp_task *t, const char *reason) {
   int cancelled;
+  ccp_task *asked = t;
   ccp_lock_acquire(&p->lock);
+  t = ccp_pool_target_locked(t);
   if (t->state != CCP_T_FINISHED && ccp_pool_withdraw_locked(p, t)) {
     ccp_pool_end_locked(p, t, CCP_R_CANCELLED, reason, strlen(reason));
     ccp_pool_fill_locked(p);
   } else if (t->state != CCP_T_FINISHED)
     (void)ccp_pool_stop_locked(p, t, CCP_R_CANCELLED, reason);
-  cancelled = t->state == CCP_T_FINISHED && t->status == CCP_R_CANCELLED;
+  cancelled =
+      asked->state == CCP_T_FINISHED && asked->status == CCP_R_CANCELLED;
   ccp_lock_release(&p->lock);
+  if (t != asked)
+    ccp_bell_ring(p->owner);
   return cancelled;
 }
 
@@ -334,10 +343,11 @@ void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c) {
   ccp_lock_release(&p->lock);
 }
 
-int ccp_pool_running(ccp_pool *p, const ccp_task *t) {
+int ccp_pool_running(ccp_pool *p, ccp_task *t) {
   int running;
   ccp_lock_acquire(&p->lock);
-  running = t->state == CCP_T_POSTED &&
+  t = ccp_pool_origin_locked(t);
+  running = t && t->state == CCP_T_POSTED &&
             ccp_board_look(p->plan.board, t->slot).state == CCP_CLAIMED;
   ccp_lock_release(&p->lock);
   return running;

@@ -103,8 +103,10 @@ int ccp_guest_mark(ccp_task *t, ccp_party *party);
 /* Has the party unfinished tasks? */
 int ccp_party_busy(ccp_pool *p, const ccp_party *party);
 /* Takes a task of the party off the pool, for the caller to run it: t, or with
-** NULL the newest that has not started. NULL: there is none. */
-ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t);
+** NULL the newest that has not started. NULL: there is none. helper: the worker
+** of the pool that does, counted from 1, or 0. */
+ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
+                         uint32_t helper);
 /* Ends a task that was claimed. */
 void ccp_pool_end_claimed(ccp_pool *p, ccp_task *t, uint8_t status,
                           const void *bytes, size_t len);
@@ -113,7 +115,28 @@ void ccp_pool_end_claimed(ccp_pool *p, ccp_task *t, uint8_t status,
 void ccp_pool_blocked(ccp_pool *p, int delta);
 /* Worker `me` waits for t, and whoever runs t waits for ..., for `me`? Then
 ** nobody ever will be through. NULL: it waits no more. */
-int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, const ccp_task *t);
+int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, ccp_task *t);
+
+/* ------------------------------------------------------------ travelling */
+
+/* How a task ended. */
+typedef struct ccp_outcome {
+  ccp_bytes bytes;
+  int32_t pid;
+  uint16_t worker;
+  uint8_t status;
+} ccp_outcome;
+
+/* Other threads of the process are to get the outcome of t, too: a number that
+** names it; 0: no memory. It is known for an hour after the end of t, or for a
+** minute once it was received as often as it was sent. */
+uint64_t ccp_pool_send(ccp_pool *p, ccp_task *t);
+/* The outcome that was sent under that number: 1, and *out is the caller's. 0:
+** it is not there yet. CCP_E_CLOSED: it is not known any more. */
+int ccp_ticket_outcome(uint64_t number, ccp_outcome *out);
+/* Makes a new guest of p a link: it ends as the task of p that was sent under
+** that number. CCP_OK, CCP_E_CLOSED (it is not known any more). */
+int ccp_pool_receive(ccp_pool *p, ccp_task *link, uint64_t number);
 
 /* Anything to drain or to take? Without the lock; right about all that was
 ** published before a seq_cst operation this thread has seen. */
@@ -148,7 +171,7 @@ int ccp_pool_has_room(ccp_pool *p);
 /* How many items may be submitted now. */
 uint64_t ccp_pool_places(ccp_pool *p);
 /* Does a worker run it now? */
-int ccp_pool_running(ccp_pool *p, const ccp_task *t);
+int ccp_pool_running(ccp_pool *p, ccp_task *t);
 /* Rings 'fd' when t is finished; at once if it is. */
 void ccp_pool_watch_fd(ccp_pool *p, ccp_task *t, int fd);
 /* When t is finished, rings the loop_fd of the pool's owner, who is the caller

@@ -41,7 +41,7 @@ typedef struct ccp_worker {
   int64_t born_ns;
   ccp_reader reader;         /* its place in the reply ring */
   int32_t pid;               /* once it has replied */
-  const ccp_task *waits_for; /* what its task waits for, if that is known */
+  ccp_task *waits_for;       /* what its task waits for, if that is known */
   uint32_t news;             /* broadcasts it has replied to */
   uint32_t news_before;      /* broadcasts when it was born */
   const void *last_block;    /* the last block that a reply brought */
@@ -194,6 +194,21 @@ uint32_t ccp_pool_most_locked(const ccp_pool *p);
 void ccp_pools_add(ccp_pool *p);
 /* True if that was the last reference. */
 int ccp_pools_drop(ccp_pool *p);
+
+/* ---------------------------------------------- travel.c; under the lock */
+
+typedef struct ccp_ticket ccp_ticket;
+/* What is to be looked at for t: for a link, the task that was sent, or NULL
+** once that is through. */
+ccp_task *ccp_pool_origin_locked(ccp_task *t);
+/* The same, but a link that is through stands for itself. */
+ccp_task *ccp_pool_target_locked(ccp_task *t);
+/* A task that was sent is through. */
+void ccp_ticket_finish_locked(ccp_pool *p, ccp_task *t);
+/* The link waits no more. */
+void ccp_ticket_unlink_locked(ccp_pool *p, ccp_task *link);
+/* In a child that has one thread. */
+void ccp_tickets_forked(void);
 
 /* ---------------------------------------------- limits.c; under the lock */
 

@@ -14,7 +14,10 @@ ccp_rules *ccp_rules_copy(const ccp_rules *from) {
   r->attempt = NULL;
   r->attempt_n = 0;
   r->heap_at = 0;
-  r->older = r->newer = NULL;
+  r->older = r->newer = r->link_next = NULL;
+  r->ticket = NULL;
+  r->is_link = 0;
+  r->helper = r->waiter = 0;
   if (from->name && (r->name = strdup(from->name)) == NULL) {
     free(r);
     return NULL;

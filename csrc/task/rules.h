@@ -26,10 +26,15 @@ struct ccp_rules {
   ccp_task *task;   /* borrowed: whose they are */
   void *party;      /* borrowed: who else than the owner submitted it */
   uint8_t is_guest; /* a party did; it may have left: then party is NULL */
-  ccp_task *older, *newer; /* among the unfinished ones of the party */
-  char *name;              /* owned; NULL: none */
-  int64_t timeout_ns;      /* 0: none */
-  int64_t deadline_ns;     /* CCP_NEVER: none; in a template: from the submit */
+  uint8_t is_link;  /* never runs: ends as the task of its ticket does */
+  uint32_t helper;  /* the worker that claimed it, counted from 1; or 0 */
+  uint32_t waiter;  /* the worker that waits for it, counted from 1; or 0 */
+  struct ccp_ticket *ticket; /* borrowed: it was sent, or the link's; or NULL */
+  ccp_task *link_next;       /* links: of the same ticket */
+  ccp_task *older, *newer;   /* among the unfinished ones of the party */
+  char *name;                /* owned; NULL: none */
+  int64_t timeout_ns;        /* 0: none */
+  int64_t deadline_ns;  /* CCP_NEVER: none; in a template: from the submit */
   size_t heap_at;       /* place among the deadlines, counted from 1; 0: none */
   int32_t priority;     /* higher first */
   uint32_t retries;     /* of each item */
