@@ -210,10 +210,14 @@ static int take_idle(ccp_board *b) {
 
 /* A worker that woke by itself meanwhile needs no ringing: its bell would stay
 ** rung while it is at work, and it would pass for one on its way. */
-static void ring(ccp_record *r) {
+static int set_rung(ccp_record *r) {
   uint32_t dozing = CCP_DOZING;
   /* seq_cst: see ccp_board_wake */
-  if (atomic_compare_exchange_strong(&r->bell, &dozing, CCP_RUNG))
+  return atomic_compare_exchange_strong(&r->bell, &dozing, CCP_RUNG);
+}
+
+static void ring(ccp_record *r) {
+  if (set_rung(r))
     ccp_futex_wake(&r->bell, 1);
 }
 
@@ -264,16 +268,20 @@ void ccp_board_pass_on(ccp_board *b) {
     return;
   w = take_idle(b);
   CCP_FAULT("passing");
-  if (w >= 0)
-    ring(&b->records[w]);
+  if (w < 0 || !set_rung(&b->records[w]))
+    return;
+  CCP_FAULT("ringing");
+  ccp_futex_wake(&b->records[w].bell, 1);
 }
 
 /* What it is for (closing, quit, a death) was set before, and a worker looks
-** for it after its bell says DOZING. */
+** for it after its bell says DOZING. A bell that is rung already is no proof:
+** a worker that rang it may have died before it woke the sleeper. */
 void ccp_board_wake_all(ccp_board *b, ccp_poster *p) {
   p->woken = CCP_NOBODY;
   for (uint32_t i = 0; i < high(b); i++) {
-    ring(&b->records[i]);
+    (void)set_rung(&b->records[i]);
+    ccp_futex_wake(&b->records[i].bell, 1);
     ccp_replies_make_room(b, i);
   }
 }

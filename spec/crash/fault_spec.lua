@@ -23,6 +23,7 @@ local POINTS = {
   { name = "sleep", idle = true },
   { name = "idle", idle = true },
   { name = "passing", idle = true, runs = 0 },
+  { name = "ringing", idle = true, runs = 0 },
   { name = "calling", idle = true, runs = 1, or_none = true }, -- before or behind an item
   { name = "full", runs = 1 },
 }
