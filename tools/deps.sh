@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that what the named purposes need is there and installs what is missing.
-# Usage: tools/deps.sh [build|run|test|sanitize|leaks|lint|docs|rock|fuzz]...
+# Usage: tools/deps.sh [build|run|test|sanitize|leaks|lint|docs|rock|fuzz|model]...
 #
 # Tools come from the system's packages (as root, or through sudo where it asks no
 # password). The two Lua modules that ccpool itself needs, luaposix and argparse, come
@@ -89,6 +89,7 @@ want() { # purpose
       want_command clang-format clang-format
       ;;
     leaks) want_command valgrind valgrind ;;
+    model) want_command "$CC" gcc libc6-dev; want_command spin spin ;;
     sanitize) want_command patchelf patchelf ;;
     docs) want_command ldoc lua-ldoc lua-markdown ;;
     rock) want run; want_command luarocks luarocks ;;
