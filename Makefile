@@ -75,7 +75,7 @@ LINK_FLAGS = -pthread $(FLAGS_$(VARIANT)) $(LDFLAGS)
 
 .DEFAULT_GOAL := all
 .PHONY: all debug deps run env test ctest asan tsan fuzz-short lint format floors docs \
-  bench figures rock leaks fuzz install clean distclean help
+  bench figures rock leaks fuzz model stress install clean distclean help
 
 all: $(CORE)  ## build the C module (V=1 shows the commands)
 
@@ -128,6 +128,13 @@ fuzz-short:  ## each fuzzer of spec/c for FUZZ_SECONDS (20)
 	    $(wildcard spec/c/corpus/)$$source -max_total_time=$(or $(FUZZ_SECONDS),20) \
 	    -timeout=10 -artifact_prefix=build/fuzz/ || exit 1; \
 	done
+
+model:  ## look through a model of the wake-up protocol, with spin (FULL=1: all of it)
+	$(Q)tools/deps.sh model
+	$(Q)tools/model.sh $(if $(FULL),full)
+
+stress: all  ## a random mix of everything for SECONDS (60), from SEED (the time)
+	$(Q)$(WITH_ENV) $(LUA) spec/stress/stress.lua $(or $(SECONDS),60) $(SEED)
 
 lint:  ## every static check
 	$(Q)tools/deps.sh lint
