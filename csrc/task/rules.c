@@ -52,7 +52,7 @@ int ccp_rules_retry(ccp_rules *r, uint32_t item, uint8_t status,
   }
   if (status == CCP_R_CRASH && ++r->crashes >= CCP_CRASHES_MOST)
     return 0;
-  if (r->retried == r->retries)
+  if (r->retried >= r->retries) /* a deadline takes retries away */
     return 0;
   r->retried++;
   remember(r, status, crash);
