@@ -241,7 +241,8 @@ local function starmap(round)
       if sums[i] ~= i * 3 then give_up(1, "starmap is wrong") end
     end
   end)
-  if not ok then judge(round, { what = "starmap", may = { QueueFullError = true } }, false, err) end
+  if ok then return end
+  judge(round, { what = "starmap", may = { QueueFullError = true } }, false, err)
 end
 
 local function cancel(round)
@@ -259,7 +260,8 @@ end
 local function broadcast(round)
   progress("broadcast")
   local ok, err = pcall(round.ex.broadcast, round.ex, function() _G.told = true end)
-  if not ok then judge(round, { what = "broadcast", may = { WorkerCrashedError = true } }, false, err) end
+  if ok then return end
+  judge(round, { what = "broadcast", may = { WorkerCrashedError = true } }, false, err)
 end
 
 local function resize(round)
@@ -272,7 +274,8 @@ local function look(round)
   progress("look")
   local task = #round.tasks > 0 and one_of(round.tasks)
   if task then
-    local _ = task.future:state(), task.future:attempts()
+    task.future:state()
+    task.future:attempts()
   end
   if chance(30) then collectgarbage() end
   if chance(30) then ccpool.poll(0) end
