@@ -96,6 +96,7 @@ static int post(ccp_pool *p, ccp_task *t) {
     ccp_pool_timed_locked(p, t, 1);
   ccp_board_post(b, &p->poster, slot, ccp_bytes_at(&t->body), t->body.len,
                  t->body.len > CCP_ANNEX_BYTES, t->posted, t->submitted_ns);
+  CCP_FAULT("dispatch");
   p->by_slot[slot] = t;
   t->slot = (int16_t)slot;
   t->state = CCP_T_POSTED;
