@@ -3,7 +3,7 @@
 # what is right must show no error, and each undone order must show one.
 # Usage: tools/model.sh [full]
 #
-# With deaths the state space is too large for a minute: its search takes SECONDS (15)
+# With deaths the state space is too large for a minute: its search takes SECONDS_EACH (15)
 # and says how far it came. 'full' searches all of it (some GB of memory, minutes).
 set -u
 cd "$(dirname -- "$0")/.." || exit 1

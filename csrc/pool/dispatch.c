@@ -107,6 +107,7 @@ static int post(ccp_pool *p, ccp_task *t) {
   if (t->rules)
     ccp_pool_timed_locked(p, t, 1);
   ccp_board_post(b, &p->poster, slot, &call);
+  CCP_FAULT("dispatch");
   p->by_slot[slot] = t;
   t->slot = (int16_t)slot;
   t->state = CCP_T_POSTED;

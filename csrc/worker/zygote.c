@@ -62,6 +62,7 @@ static void spawn(zygote *z, uint32_t index) {
   pid_t pid;
   if (index >= z->plan->board->workers)
     return;
+  CCP_FAULT("fork");
   pid = ccp_process_fork(&z->keep, 1);
   if (pid == 0)
     be_worker(z, index);
@@ -78,6 +79,7 @@ static void spawn(zygote *z, uint32_t index) {
 static void bury(zygote *z, pid_t pid) {
   int status = 0;
   (void)kill(-pid, SIGKILL);
+  CCP_FAULT("reap");
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
     ;
   for (uint32_t i = 0; i < z->plan->board->workers; i++)

@@ -58,6 +58,25 @@ local function outcomes_of(out)
   return outcomes
 end
 
+-- The zygote's workers die with it, and it has no successor.
+local function check_without_zygote(path, point, workload)
+  local log <close> = program.new_log()
+  local result = program.run(faults.source, {
+    args = { log.path, workload, WORKERS, ITEMS },
+    env = { CCP_FAULT = point, LUA_CPATH = path },
+  })
+  assert.equal("", result.err)
+  assert.equal(0, result.code)
+  local outcomes, counts = outcomes_of(result.out), log:counts()
+  for i = 1, ITEMS do
+    local outcome, runs = outcomes[tostring(i)], counts[tostring(i)] or 0
+    assert.is_true(outcome == "right" and runs == 1 or outcome == "WorkerCrashedError" and
+      runs <= 1 or outcome == "BrokenExecutorError" and runs == 0,
+      ("item %d: %s, ran %d times"):format(i, tostring(outcome), runs))
+  end
+  return outcomes
+end
+
 local function check(path, point, n, workload)
   local log <close> = program.new_log()
   local result = program.run(faults.source, {
@@ -101,14 +120,28 @@ describe("a death of workers #crash #slow", function()
     end
   end
 
-  it("is survived by nobody if it is the program's: it drains", function()
-    for n = 1, 4 do
-      local log <close> = program.new_log()
-      local result = program.run(faults.source, {
-        args = { log.path, "single", WORKERS, ITEMS },
-        env = { CCP_FAULT = "drain:" .. n, LUA_CPATH = path },
-      })
-      assert.equal(9, result.signal)
+  it("breaks the pool if it is the zygote's: it forks", function()
+    for _, workload in ipairs{ "single", "steps", "chunks" } do
+      for n = 1, WORKERS do check_without_zygote(path, "fork:" .. n, workload) end
     end
+    assert.equal("BrokenExecutorError", check_without_zygote(path, "fork:1", "single")["1"])
   end)
+
+  it("breaks nothing if it is the zygote's, when the workers have left: it reaps", function()
+    local outcomes = check_without_zygote(path, "reap:1", "single")
+    for i = 1, ITEMS do assert.equal("right", outcomes[tostring(i)]) end
+  end)
+
+  for _, point in ipairs{ "dispatch", "drain" } do
+    it("is survived by nobody if it is the program's: " .. point, function()
+      for n = 1, 4 do
+        local log <close> = program.new_log()
+        local result = program.run(faults.source, {
+          args = { log.path, "single", WORKERS, ITEMS },
+          env = { CCP_FAULT = point .. ":" .. n, LUA_CPATH = path },
+        })
+        assert.equal(9, result.signal)
+      end
+    end)
+  end
 end)
