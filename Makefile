@@ -49,7 +49,8 @@ CHECKED := -DCCP_DEBUG -fno-omit-frame-pointer
 # is worth a tenth of it. The C tests link the same objects without.
 LTO := $(if $(findstring gcc,$(CC)),-flto=auto -ffat-lto-objects)
 FLAGS_release := -O2 -g -fno-plt $(LTO)
-FLAGS_debug := -O0 -g $(CHECKED)
+FLAGS_debug := -O0 -g $(CHECKED) -DCCP_WRAP_ALLOC \
+  -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 FLAGS_asan := -O1 -g $(CHECKED) -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FLAGS_tsan := -O1 -g $(CHECKED) -fsanitize=thread
 FLAGS_fuzz := -O1 -g $(CHECKED) -fsanitize=address,undefined -fno-sanitize-recover=undefined

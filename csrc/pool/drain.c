@@ -41,10 +41,15 @@ static void one_reply(ccp_pool *p, uint32_t worker, ccp_task *t,
   ccp_pool_finish_locked(p, t);
 }
 
+static void free_block(const ccp_reply *r) {
+  if (r->is_block)
+    ccp_arena_free(ccp_arena_own(r->bytes));
+}
+
 static void item_reply(ccp_pool *p, ccp_task *t, const ccp_reply *r) {
   if (ccp_chunk_add_reply(ccp_chunk_of(t), r->status, r->bytes, r->len,
                           r->is_block) != CCP_OK)
-    t->status = CCP_R_MEMORY;
+    free_block(r);
   t->done++;
   ccp_pool_count_locked(p, r->status, 1);
   if (t->done == t->items) {
@@ -52,11 +57,6 @@ static void item_reply(ccp_pool *p, ccp_task *t, const ccp_reply *r) {
     ccp_pool_finish_locked(p, t);
   } else
     ccp_pool_list_locked(p, t);
-}
-
-static void free_block(const ccp_reply *r) {
-  if (r->is_block)
-    ccp_arena_free(ccp_arena_own(r->bytes));
 }
 
 /* A broadcast that fails in a worker that was born after it is as an

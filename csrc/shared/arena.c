@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "os/codes.h"
+#include "os/fault.h"
 #include "os/mapping.h"
 
 enum {
@@ -174,7 +175,7 @@ _Atomic(void *) *ccp_arena_root(void) {
 static void *take(size_t len, size_t *room) {
   unsigned c = class_for(len);
   header *h;
-  if (!base || c > CLASS_MAX)
+  if (!base || c > CLASS_MAX || CCP_FAULT_NO_MEMORY())
     return NULL;
   h = pop(c);
   if (h && ((size_t)1 << c) >= PUNCH_FROM && !h->cold)

@@ -97,9 +97,14 @@ int ccp_chunk_add_reply(ccp_chunk *c, uint8_t status, const void *p, size_t len,
                         int is_block) {
   ccp_item_head h;
   size_t size = is_block ? sizeof p : len;
-  unsigned char *to = ccp_bytes_extend(&c->replies, sizeof h + size);
-  if (!to)
+  unsigned char *to;
+  if (c->task.status == CCP_R_MEMORY)
+    return CCP_E_NOMEM; /* behind a reply that is missing, none has its place */
+  to = ccp_bytes_extend(&c->replies, sizeof h + size);
+  if (!to) {
+    c->task.status = CCP_R_MEMORY;
     return CCP_E_NOMEM;
+  }
   memset(&h, 0, sizeof h);
   h.len = len;
   h.status = status;

@@ -103,7 +103,8 @@ static inline ccp_chunk *ccp_chunk_of(ccp_task *t) {
 ** CCP_OK, CCP_E_NOMEM. */
 int ccp_chunk_body_part(const ccp_bytes *body, uint32_t from, uint32_t to,
                         ccp_bytes *out);
-/* Adds one item's reply. CCP_OK or CCP_E_NOMEM. */
+/* Adds one item's reply. CCP_OK or CCP_E_NOMEM: then this one and all that
+** follow count as replies without memory, and the block stays the caller's. */
 int ccp_chunk_add_reply(ccp_chunk *c, uint8_t status, const void *p, size_t len,
                         int is_block);
 
