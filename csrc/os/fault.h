@@ -1,8 +1,8 @@
 /*
 ** Named points where a debug build can be made to die, and allocations that it
-** can be made to lose: CCP_FAULT=point:n acts at the n-th passage of that point,
+** can be made to lose. CCP_FAULT=point:n acts at the n-th passage of the point;
 ** CCP_FAULT_ALLOC=n at the n-th allocation of ours and, with n+, at all that
-** follow, in each process that gets there. Other builds have no trace of it.
+** follow; in each process that gets there. Other builds have no trace of it.
 */
 #ifndef CCP_OS_FAULT_H
 #define CCP_OS_FAULT_H
