@@ -142,7 +142,8 @@ describe("an executor in its own tasks (thread)", function()
   end)
 end)
 
-describe("pools of a worker's own", function()
+-- #nosan: the thread sanitizer cannot bear a forked child that makes threads.
+describe("pools of a worker's own #nosan", function()
   for kind, make in pools.concurrent() do
     it("work in " .. kind .. " workers", function()
       local ex <close> = make(2)
