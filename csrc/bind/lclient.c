@@ -448,8 +448,7 @@ static int sleep_here(ccp_client *c, uint32_t word, int64_t deadline_ns) {
 /* The pool whose worker this thread is, if the worker waits for tasks of a pool
 ** that is not its own: it may be the only one who could run them. */
 static ccp_pool *pool_left_alone(const ccp_client *c) {
-  const ccp_self *self = c->guests > 0 ? ccp_self_get() : NULL;
-  return self && !self->plan->is_process ? self->plan->pool : NULL;
+  return c->guests > 0 ? ccp_self_pool() : NULL;
 }
 
 /* While it sleeps, another worker may stand in for this one. */

@@ -12,10 +12,7 @@ enum { DEPTH_MOST = 24 }; /* calls within calls: the C stack has an end */
 
 /* The worker that this thread is, counted from 1, if it is one of that pool. */
 static uint32_t helper_of(const ccp_pool *p) {
-  const ccp_self *self = ccp_self_get();
-  return self && !self->plan->is_process && self->plan->pool == p
-             ? self->index + 1
-             : 0;
+  return ccp_self_pool() == p ? ccp_self_get()->index + 1 : 0;
 }
 
 static ccp_task *claim(const ccp_handle *h, ccp_task *t) {

@@ -67,8 +67,10 @@ static void set_times(lua_State *L, const ccp_executor *ex) {
 static int core_stats(lua_State *L) {
   ccp_executor *ex = ccp_executor_check(L, 1);
   ccp_pool_counts n = ex->inline_counts;
+  uint32_t records = 0;
   lua_Integer k = 0;
   if (ex->handle) {
+    records = ccp_pool_records(ex->handle->pool);
     ccp_pool_counts_now(ex->handle->pool, &n);
     n.submitted += ex->inline_counts.submitted; /* by the caller */
     n.done += ex->inline_counts.done;
@@ -88,7 +90,7 @@ static int core_stats(lua_State *L) {
   set_count(L, "abandoned", n.abandoned);
   set_times(L, ex);
   lua_newtable(L);
-  for (uint32_t i = 0; ex->handle && i < CCP_WORKERS_MOST; i++) {
+  for (uint32_t i = 0; i < records; i++) {
     ccp_worker_info w;
     if (!ccp_pool_worker_now(ex->handle->pool, i, &w))
       continue;

@@ -56,7 +56,7 @@ static ccp_task *split(ccp_pool *p, ccp_task *t, uint32_t keep) {
   whole->segment = rest;
   p->unfinished++;
   if (rest->task.rules && rest->task.rules->party)
-    ccp_party_add_locked(p, &rest->task);
+    ccp_party_add_locked(&rest->task);
   if (ccp_chunk_body_part(&t->body, t->posted, posted, &rest->task.body) !=
       CCP_OK)
     ccp_pool_end_locked(p, &rest->task, CCP_R_MEMORY, NULL, 0);

@@ -146,10 +146,14 @@ void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c) {
   ccp_lock_release(&p->lock);
 }
 
+uint32_t ccp_pool_records(const ccp_pool *p) {
+  return ccp_pool_high(p);
+}
+
 int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w) {
   const ccp_record *r;
   int used;
-  if (index >= p->plan.board->workers)
+  if (index >= ccp_pool_high(p))
     return 0;
   ccp_lock_acquire(&p->lock);
   used = p->workers[index].used && !p->workers[index].abandoned;
@@ -190,10 +194,9 @@ int ccp_pool_trace(ccp_pool *p, const char *path) {
   old = p->trace;
   p->trace = t;
   atomic_store(&p->plan.board->trace, t != NULL);
-  for (uint32_t i = 0; i < ccp_pool_high(p); i++)
-    if (p->workers[i].used && t)
-      ccp_trace_worker(t, i, atomic_load(&p->plan.board->records[i].pid),
-                       p->plan.name);
+  for (uint32_t i = 0; t && i < ccp_pool_high(p); i++)
+    if (p->workers[i].used && p->workers[i].pid)
+      ccp_trace_worker(t, i, p->workers[i].pid, p->plan.name);
   ccp_lock_release(&p->lock);
   error = old ? ccp_trace_close(old) : 0;
   if (error) {

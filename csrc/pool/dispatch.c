@@ -201,7 +201,7 @@ static int admit(ccp_pool *p, ccp_task *t) {
   if (r->priority != 0)
     p->mixed = 1;
   if (r->party)
-    ccp_party_add_locked(p, t);
+    ccp_party_add_locked(t);
   return CCP_OK;
 }
 
@@ -209,11 +209,10 @@ static int admit(ccp_pool *p, ccp_task *t) {
 static void stamp(ccp_pool *p, ccp_task *t) {
   uint32_t pace =
       atomic_load_explicit(&p->plan.board->pace_ns, memory_order_relaxed);
-  if (pace >= STAMP_EACH_NS)
-    t->submitted_ns = ccp_clock_now_ns() & ~(int64_t)CCP_WAIT_BITS;
-  else if (p->begun % STAMP_EVERY == 0)
-    t->submitted_ns =
-        (ccp_clock_now_ns() & ~(int64_t)CCP_WAIT_BITS) | STAMP_LOG2;
+  int each = pace >= STAMP_EACH_NS;
+  if (each || p->begun % STAMP_EVERY == 0)
+    t->submitted_ns = (ccp_clock_now_ns() & ~(int64_t)CCP_WAIT_BITS) |
+                      (each ? 0 : STAMP_LOG2);
 }
 
 int ccp_pool_submit(ccp_pool *p, ccp_task *t) {

@@ -97,6 +97,16 @@ static void odd_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
   free_block(r);
 }
 
+/* With its first reply a worker's process is known, and with it its row in a
+** trace. */
+static void meet(ccp_pool *p, uint32_t worker) {
+  int32_t pid = atomic_load_explicit(&p->plan.board->records[worker].pid,
+                                     memory_order_relaxed);
+  p->workers[worker].pid = pid;
+  if (p->trace)
+    ccp_trace_worker(p->trace, worker, pid, p->plan.name);
+}
+
 /* Nothing in a reply is taken on trust: it must answer a call that lies on the
 ** board now, and that call's next item. What does not is forgotten. */
 static void take_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
@@ -105,8 +115,7 @@ static void take_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
   if (r->is_block)
     w->last_block = r->bytes;
   if (!w->pid)
-    w->pid = atomic_load_explicit(&p->plan.board->records[worker].pid,
-                                  memory_order_relaxed);
+    meet(p, worker);
   if (r->slot == CCP_NO_SLOT) {
     odd_reply(p, w, r);
     return;

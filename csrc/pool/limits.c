@@ -49,10 +49,8 @@ static void press(ccp_pool *p, uint32_t index, int sig) {
 /* A process gets SIGTERM, and SIGKILL when the grace period is over. A thread
 ** is told again and again: it raises an error once, and wherever it gets to
 ** when half of that period is over. */
-void ccp_pool_doom_locked(ccp_pool *p, uint32_t index) {
+static void doom(ccp_pool *p, uint32_t index) {
   ccp_worker *w = &p->workers[index];
-  atomic_store_explicit(&p->plan.board->records[index].quit, 1,
-                        memory_order_seq_cst);
   w->doomed = 1;
   w->slot = -1;
   w->give_up_ns = w->kill_ns = ccp_clock_now_ns() + p->grace_ns;
@@ -78,7 +76,8 @@ int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
   word = ccp_board_look(b, slot);
   if (word.state != CCP_CLAIMED)
     return 0;
-  atomic_store_explicit(&b->records[word.worker].quit, 1, memory_order_seq_cst);
+  atomic_store_explicit(&b->records[word.worker].quit, CCP_QUIT_STOP,
+                        memory_order_seq_cst);
   ccp_pool_drain_locked(p);
   if (t->state != CCP_T_POSTED || t->done != done)
     return 0;
@@ -87,7 +86,7 @@ int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
     return 0;
   who.pid = atomic_load(&b->records[word.worker].pid);
   who.worker = word.worker;
-  ccp_pool_doom_locked(p, word.worker);
+  doom(p, word.worker);
   if (status == CCP_R_TIMEOUT)
     p->counts.timeouts++;
   ccp_pool_settle_locked(p, t, &word, &failure, 1);

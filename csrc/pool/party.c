@@ -68,8 +68,7 @@ ccp_pool *ccp_pool_find(uint64_t uid) {
 /* ------------------------------------------------------------ tasks */
 
 int ccp_guest_mark(ccp_task *t, ccp_party *party) {
-  ccp_rules none = {.deadline_ns = CCP_NEVER};
-  t->rules = ccp_rules_copy(&none);
+  t->rules = ccp_rules_new();
   if (!t->rules)
     return CCP_E_NOMEM;
   t->rules->party = party;
@@ -103,9 +102,8 @@ ccp_party *ccp_pool_party_of_locked(ccp_pool *p, const ccp_task *t) {
   return t->rules->party;
 }
 
-void ccp_party_add_locked(ccp_pool *p, ccp_task *t) {
+void ccp_party_add_locked(ccp_task *t) {
   ccp_party *party = t->rules->party;
-  (void)p;
   t->rules->older = party->newest;
   t->rules->newer = NULL;
   if (party->newest)
@@ -175,7 +173,7 @@ void ccp_pool_part(ccp_pool *p, ccp_party *party) {
   for (t = party->newest; t; t = older) {
     older = t->rules->older;
     if (t->rules->is_link) {
-      ccp_ticket_unlink_locked(p, t);
+      ccp_ticket_unlink_locked(t);
       ccp_party_remove_locked(p, t);
       ccp_guest_free(t);
       continue;

@@ -76,7 +76,6 @@ static int make_descriptor(ccp_pool *p) {
   if (p->supervisor_fd < 0)
     return CCP_E_SYS;
   p->plan.board->supervisor_fd = p->supervisor_fd;
-  p->home.bell = p->owner;
   p->plan.pool = p;
   ccp_pools_add(p); /* nothing of its making fails from here on, but the last */
   return ccp_process_own_fd(p->supervisor_fd);

@@ -238,6 +238,8 @@ typedef struct ccp_worker_info {
 ** first. */
 void ccp_pool_times(ccp_pool *p, ccp_histogram *waited, ccp_histogram *ran);
 void ccp_pool_counts_now(ccp_pool *p, ccp_pool_counts *c);
+/* No worker ever had that index, nor a higher one. */
+uint32_t ccp_pool_records(const ccp_pool *p);
 /* False if there is no worker of that index. */
 int ccp_pool_worker_now(ccp_pool *p, uint32_t index, ccp_worker_info *w);
 

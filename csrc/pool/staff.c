@@ -87,10 +87,6 @@ void ccp_pool_staff_locked(ccp_pool *p, uint64_t wanted) {
     if (i < 0 || start_one(p, (uint32_t)i) != CCP_OK)
       break;
   }
-  if (p->trace)
-    for (uint32_t i = 0; i < ccp_pool_high(p); i++)
-      if (p->workers[i].used)
-        ccp_trace_worker(p->trace, i, p->workers[i].pid, p->plan.name);
   if (p->live == 0 && most > 0) {
     static const char text[] = "no worker could be started";
     ccp_pool_break_locked(p, CCP_R_SYSTEM, text, sizeof text - 1);
@@ -331,7 +327,7 @@ void ccp_pool_signal_locked(ccp_pool *p, int sig) {
     ccp_worker *w = &p->workers[i];
     if (!w->used)
       continue;
-    atomic_store(&p->plan.board->records[i].quit, 1);
+    atomic_store(&p->plan.board->records[i].quit, CCP_QUIT_STOP);
     if (w->thread)
       ccp_thread_worker_interrupt(w->thread);
     else

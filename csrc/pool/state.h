@@ -184,7 +184,7 @@ void ccp_pool_shrink_locked(ccp_pool *p);
 /* Whose list a completed task goes to; NULL: nobody waits for it any more. */
 ccp_party *ccp_pool_party_of_locked(ccp_pool *p, const ccp_task *t);
 /* A party's task begins or ends. */
-void ccp_party_add_locked(ccp_pool *p, ccp_task *t);
+void ccp_party_add_locked(ccp_task *t);
 void ccp_party_remove_locked(ccp_pool *p, ccp_task *t);
 /* Frees the tasks of parties that have left. When no task is at hand. */
 void ccp_pool_sweep_locked(ccp_pool *p);
@@ -206,7 +206,7 @@ ccp_task *ccp_pool_target_locked(ccp_task *t);
 /* A task that was sent is through. */
 void ccp_ticket_finish_locked(ccp_pool *p, ccp_task *t);
 /* The link waits no more. */
-void ccp_ticket_unlink_locked(ccp_pool *p, ccp_task *link);
+void ccp_ticket_unlink_locked(ccp_task *link);
 /* In a child that has one thread. */
 void ccp_tickets_forked(void);
 
@@ -216,8 +216,6 @@ void ccp_tickets_forked(void);
 ** it is through already. */
 int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
                          const char *text);
-/* The worker is told to end, and made to. */
-void ccp_pool_doom_locked(ccp_pool *p, uint32_t index);
 /* Sees to all that is due; sets alarm_ns. */
 void ccp_pool_expire_locked(ccp_pool *p);
 /* The task is on the board, or off it. */

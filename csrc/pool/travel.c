@@ -145,8 +145,7 @@ ccp_task *ccp_pool_target_locked(ccp_task *t) {
   return origin ? origin : t;
 }
 
-void ccp_ticket_unlink_locked(ccp_pool *p, ccp_task *link) {
-  (void)p;
+void ccp_ticket_unlink_locked(ccp_task *link) {
   if (!link->rules->ticket)
     return;
   for (ccp_task **at = &link->rules->ticket->links; *at;
@@ -161,10 +160,9 @@ void ccp_ticket_unlink_locked(ccp_pool *p, ccp_task *link) {
 /* ------------------------------------------------------------ sending */
 
 static int needs_rules(ccp_task *t) {
-  ccp_rules none = {.deadline_ns = CCP_NEVER};
   if (t->rules)
     return CCP_OK;
-  t->rules = ccp_rules_copy(&none);
+  t->rules = ccp_rules_new();
   if (!t->rules)
     return CCP_E_NOMEM;
   t->rules->task = t;
@@ -231,7 +229,7 @@ int ccp_pool_receive(ccp_pool *p, ccp_task *link, uint64_t number) {
   if (k) {
     received(k);
     link->rules->is_link = 1;
-    ccp_party_add_locked(p, link);
+    ccp_party_add_locked(link);
     if (k->task) {
       link->rules->ticket = k;
       link->rules->link_next = k->links;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/clock.h"
+
 ccp_rules *ccp_rules_copy(const ccp_rules *from) {
   ccp_rules *r = malloc(sizeof *r);
   if (!r)
@@ -23,6 +25,11 @@ ccp_rules *ccp_rules_copy(const ccp_rules *from) {
     return NULL;
   }
   return r;
+}
+
+ccp_rules *ccp_rules_new(void) {
+  const ccp_rules none = {.deadline_ns = CCP_NEVER};
+  return ccp_rules_copy(&none);
 }
 
 void ccp_rules_free(ccp_rules *r) {

@@ -45,6 +45,8 @@ struct ccp_rules {
   ccp_attempt *attempt; /* owned */
 };
 
+/* Rules that say nothing. NULL: no memory. */
+ccp_rules *ccp_rules_new(void);
 /* A copy of the plain values, without attempts. NULL: no memory. */
 ccp_rules *ccp_rules_copy(const ccp_rules *from);
 void ccp_rules_free(ccp_rules *r);

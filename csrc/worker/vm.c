@@ -48,6 +48,10 @@ ccp_self *ccp_self_get(void) {
   return current;
 }
 
+struct ccp_pool *ccp_self_pool(void) {
+  return current && !current->plan->is_process ? current->plan->pool : NULL;
+}
+
 void ccp_self_forget(void) {
   current = NULL;
 }

@@ -40,6 +40,10 @@ typedef struct ccp_self {
 /* Of the worker whose thread this is, or NULL. */
 ccp_self *ccp_self_get(void);
 
+/* The pool that this thread works for, or NULL: a process has only a copy of
+** its own. */
+struct ccp_pool *ccp_self_pool(void);
+
 /* In a child: whatever worker forked it, its thread is none. */
 void ccp_self_forget(void);
 
