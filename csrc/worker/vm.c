@@ -194,6 +194,7 @@ lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base) {
   *base = (ccp_running){L, L, NULL};
   atomic_store_explicit(&self->running, base, memory_order_release);
   current = self;
+  ccp_vm_unhook(L);
   ccp_vm_let_signal_in();
   return L;
 }
@@ -340,7 +341,7 @@ static int open_state(vm *v, lua_State *inherited) {
   v->L = inherited ? lua_newthread(inherited) : luaL_newstate();
   if (!v->L)
     return CCP_E_NOMEM;
-  lua_sethook(v->L, NULL, 0, 0); /* a signal of the program is not ours */
+  ccp_vm_unhook(v->L); /* a signal of the program is not ours */
   v->base = (ccp_running){v->L, v->L, NULL};
   atomic_store_explicit(&v->self->running, &v->base, memory_order_release);
   return CCP_OK;

@@ -333,8 +333,7 @@ describe("ex:with (process) #crash", function()
   end)
 end)
 
--- #nosan: the thread sanitizer keeps signals from a thread until it makes a system call.
-describe("ex:with (thread) #nosan", function()
+describe("ex:with (thread)", function()
   it("runs the <close> handlers of an interrupted task", function()
     local ex <close> = ccpool.ThreadPoolExecutor{ max_workers = 1, grace = 1 }
     local closed <close> = fifo.new()
