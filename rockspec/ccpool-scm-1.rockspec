@@ -130,6 +130,7 @@ build = {
         "csrc/task/store.c",
         "csrc/task/task.c",
         "csrc/worker/loop.c",
+        "csrc/worker/self.c",
         "csrc/worker/thread.c",
         "csrc/worker/vm.c",
         "csrc/worker/vm_call.c",

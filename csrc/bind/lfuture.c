@@ -170,6 +170,15 @@ static int wait_for(lua_State *L, ccp_client *c, ccp_handle *h, ccp_future *f,
   return rc;
 }
 
+/* Who only looked, with f:done() say, may have taken the reply in: then its
+** callbacks wait for a call like this one. Not inside of a callback: what was
+** added before must be through before the next begins. */
+static void run_late_callbacks(lua_State *L, const ccp_future *f) {
+  ccp_client *c = f->extras ? ccp_client_get(L) : NULL;
+  if (c && !c->in_callback)
+    (void)ccp_future_run_callbacks(L, c);
+}
+
 /* Waits as argument 2 says; raises TimeoutError. */
 static void await(lua_State *L, ccp_future *f) {
   int64_t deadline;
@@ -178,6 +187,7 @@ static void await(lua_State *L, ccp_future *f) {
   if (f->state != PENDING) {
     if (lua_gettop(L) > 1)
       (void)ccp_check_timeout(L, 2);
+    run_late_callbacks(L, f);
     return;
   }
   deadline = ccp_check_timeout(L, 2);
@@ -223,7 +233,8 @@ static int future_presult(lua_State *L) {
       lua_insert(L, -2);
       return 2;
     }
-  }
+  } else
+    run_late_callbacks(L, f);
   lua_pushboolean(L, f->status == CCP_R_VALUES);
   if (f->status == CCP_R_VALUES) {
     lua_pushcfunction(L, values_of);

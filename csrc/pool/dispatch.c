@@ -215,6 +215,32 @@ static void stamp(ccp_pool *p, ccp_task *t) {
                       (each ? 0 : STAMP_LOG2);
 }
 
+/* Nothing fails any more. Draining first also keeps workers from being started
+** for tasks that are through. */
+static void queue(ccp_pool *p, ccp_task *t) {
+  t->state = CCP_T_BACKLOG;
+  t->posted = t->items;
+  p->unfinished++;
+  p->unfinished_items += t->items;
+  p->counts.submitted += t->items;
+  stamp(p, t);
+  if (ccp_pool_is_late_locked(p, t))
+    return;
+  if (++p->begun % DRAIN_EVERY == 0 || p->poster.used == CCP_WINDOW ||
+      wants_staff(p))
+    ccp_pool_drain_locked(p);
+  if (!p->mixed && !p->backlog.n && post(p, t) == CCP_OK) {
+    if (wants_staff(p))
+      ccp_pool_staff_locked(p, p->unfinished_items);
+    ccp_board_wake(p->plan.board, &p->poster);
+  } else {
+    ccp_backlog_append(&p->backlog, t);
+    if (p->mixed)
+      overtake(p, ccp_task_priority(t));
+    ccp_pool_fill_locked(p);
+  }
+}
+
 int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
   int rc = CCP_OK;
   ccp_lock_acquire(&p->lock);
@@ -226,29 +252,8 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
     rc = CCP_E_FULL;
   else if (t->rules)
     rc = admit(p, t);
-  if (rc == CCP_OK) {
-    t->state = CCP_T_BACKLOG;
-    t->posted = t->items;
-    p->unfinished++;
-    p->unfinished_items += t->items;
-    p->counts.submitted += t->items;
-    /* draining first also keeps workers from being started for tasks that are
-    ** through */
-    stamp(p, t);
-    if (++p->begun % DRAIN_EVERY == 0 || p->poster.used == CCP_WINDOW ||
-        wants_staff(p))
-      ccp_pool_drain_locked(p);
-    if (!p->mixed && !p->backlog.n && post(p, t) == CCP_OK) {
-      if (wants_staff(p))
-        ccp_pool_staff_locked(p, p->unfinished_items);
-      ccp_board_wake(p->plan.board, &p->poster);
-    } else {
-      ccp_backlog_append(&p->backlog, t);
-      if (p->mixed)
-        overtake(p, ccp_task_priority(t));
-      ccp_pool_fill_locked(p);
-    }
-  }
+  if (rc == CCP_OK)
+    queue(p, t);
   ccp_lock_release(&p->lock);
   return rc;
 }

@@ -216,6 +216,8 @@ void ccp_tickets_forked(void);
 ** it is through already. */
 int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
                          const char *text);
+/* A new task whose deadline has passed ends right away; true if it did. */
+int ccp_pool_is_late_locked(ccp_pool *p, ccp_task *t);
 /* Sees to all that is due; sets alarm_ns. */
 void ccp_pool_expire_locked(ccp_pool *p);
 /* The task is on the board, or off it. */

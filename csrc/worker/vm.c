@@ -42,20 +42,6 @@ typedef struct vm {
   int retire; /* end after the current item */
 } vm;
 
-static _Thread_local ccp_self *current;
-
-ccp_self *ccp_self_get(void) {
-  return current;
-}
-
-struct ccp_pool *ccp_self_pool(void) {
-  return current && !current->plan->is_process ? current->plan->pool : NULL;
-}
-
-void ccp_self_forget(void) {
-  current = NULL;
-}
-
 /* ---------------------------------------------------------- making it */
 
 static void set_package_field(lua_State *L, const char *name,
@@ -193,7 +179,7 @@ lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base) {
     return NULL;
   *base = (ccp_running){L, L, NULL};
   atomic_store_explicit(&self->running, base, memory_order_release);
-  current = self;
+  ccp_self_set(self);
   ccp_vm_unhook(L);
   ccp_vm_let_signal_in();
   return L;
@@ -203,7 +189,7 @@ void ccp_vm_leave(ccp_self *self, lua_State *L) {
   /* the handler must not touch a state that is being freed */
   atomic_store_explicit(&self->running, NULL, memory_order_release);
   lua_close(L);
-  current = NULL;
+  ccp_self_set(NULL);
 }
 
 /* ---------------------------------------------------------- running it */
@@ -386,7 +372,7 @@ void ccp_vm_main(ccp_self *self, lua_State *inherited) {
   atomic_store(&r->pid, (int32_t)getpid());
   name_worker(plan, index);
   if (open_state(&v, inherited) == CCP_OK) {
-    current = self;
+    ccp_self_set(self);
     if (!plan->is_process)
       ccp_vm_let_signal_in();
     limit_memory(&v);
@@ -395,7 +381,7 @@ void ccp_vm_main(ccp_self *self, lua_State *inherited) {
       plan->finish(v.L);
     else
       ccp_vm_leave(self, v.L);
-    current = NULL;
+    ccp_self_set(NULL);
   }
   ccp_buf_fini(&v.caller.out);
   atomic_store_explicit(&r->state, CCP_W_ENDED, memory_order_release);

@@ -44,8 +44,9 @@ ccp_self *ccp_self_get(void);
 ** its own. */
 struct ccp_pool *ccp_self_pool(void);
 
-/* In a child: whatever worker forked it, its thread is none. */
-void ccp_self_forget(void);
+/* The thread is that worker from now on; NULL: none, as in a child, whatever
+** worker forked it. */
+void ccp_self_set(ccp_self *self);
 
 /* For threads that are no workers. Opens an empty state that 'self' can be
 ** interrupted in, and makes it what this thread is; NULL: no memory. 'base'

@@ -106,6 +106,25 @@ describe("add_done_callback", function()
         end)
       end
 
+      for name, ask in pairs{
+        result = function(f) f:result() end,
+        presult = function(f) f:presult() end,
+        exception = function(f) f:exception() end,
+        await = function(f) f:await() end,
+      } do
+        it("has run them when f:" .. name .. "() tells of a future seen to be done", function()
+          local ex <close> = make(1)
+          local gate <close>, futures = pools.occupy(ex)
+          local f, called = futures[1], 0
+          f:add_done_callback(function() called = called + 1 end)
+          gate:open()
+          repeat until f:done() -- takes the reply in, and runs nothing
+          assert.equal(0, called)
+          ask(f)
+          assert.equal(1, called)
+        end)
+      end
+
       it("runs callbacks when the executor is shut down", function()
         local called
         do
