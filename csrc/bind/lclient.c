@@ -72,6 +72,8 @@ static void wait_closed(ccp_client *c) {
         next = t->taken;
         if (t->is_chunk)
           ccp_map_deliver(ccp_chunk_of(t));
+        else
+          ccp_future_missed(c, t);
       }
     }
     atomic_store_explicit(&c->bell->state, CCP_ASLEEP, memory_order_seq_cst);

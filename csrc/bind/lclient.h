@@ -128,6 +128,8 @@ void ccp_map_deliver(ccp_chunk *chunk);
 /* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/
 int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
 
+/* lfuture_unheard.c: a finished call that is not delivered any more. */
+void ccp_future_missed(ccp_client *c, ccp_task *t);
 /* lfuture_unheard.c: reports what nobody looked at; raises nothing. */
 void ccp_future_report_unheard(lua_State *L, ccp_client *c);
 
