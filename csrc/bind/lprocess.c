@@ -173,10 +173,9 @@ static void watch(void *arg) {
 /* ------------------------------------------------------------ in its owner */
 
 /* The watcher is there before the fork: nothing fails after it. It also has
- *begun
- ** to wait by then: while a thread comes into being it may hold locks of the
- ** runtime, the address sanitizer's for one, that the child would never see
- ** released. */
+** begun to wait by then: while a thread comes into being it may hold locks of
+** the runtime, the address sanitizer's for one, that the child would never see
+** released. */
 static void ready(lua_State *L, ccp_hand *h) {
   if (!h->note) {
     h->note = ccp_arena_alloc(sizeof *h->note, NULL);
