@@ -249,6 +249,9 @@ typedef struct ccp_claim {
   uint8_t attempt;
 } ccp_claim;
 
+/* The worker is ready. The owner, who may wait for all workers, is told by the
+** one that is ready last. */
+void ccp_board_come_up(ccp_board *b, uint32_t me);
 /* Claims the oldest READY call. True on success. */
 int ccp_board_claim(ccp_board *b, uint32_t me, ccp_claim *c);
 /* Claims the call's next item. False: there is none left for this worker. */

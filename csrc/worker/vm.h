@@ -6,6 +6,7 @@
 #define CCP_WORKER_VM_H
 
 #include "worker/plan.h"
+#include "worker/vm_nest.h"
 
 /* What the Lua code that runs shall do. */
 enum ccp_interrupt {
@@ -48,9 +49,10 @@ struct ccp_pool *ccp_self_pool(void);
 void ccp_self_forget(void);
 
 /* For threads that are no workers. Opens an empty state that 'self' can be
-** interrupted in, and makes it what this thread is; NULL: no memory. 'base'
-** lives as long as the state. self->plan has no board. */
-struct lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base);
+** interrupted in, and makes it what this thread is; NULL: no memory. 'base' and
+** 'nest' live as long as the state. self->plan has no board. */
+struct lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base,
+                               ccp_nest *nest);
 /* Closes it. It is not interrupted any more. */
 void ccp_vm_leave(ccp_self *self, struct lua_State *L);
 
