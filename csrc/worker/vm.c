@@ -220,20 +220,24 @@ static void limit_memory(vm *v) {
   ccp_cap_set(&v->cap, v->L, used, plan->memory_limit);
 }
 
+/* Without printf, which would touch a lot of pages in each worker. */
 static void name_worker(const ccp_plan *plan, uint32_t index) {
   char name[16]; /* the system keeps no more; the number matters most */
   char number[12];
-  int n = snprintf(number, sizeof number, "_%u", index + 1);
-  (void)snprintf(name, sizeof name, "%.*s%s", (int)sizeof name - 1 - n,
-                 plan->name, number);
+  size_t at = sizeof number, len = strlen(plan->name), room;
+  number[--at] = '\0';
+  for (uint32_t n = index + 1; n > 0; n /= 10)
+    number[--at] = (char)('0' + n % 10);
+  number[--at] = '_';
+  room = sizeof name - (sizeof number - at);
+  len = len < room ? len : room;
+  memcpy(name, plan->name, len);
+  memcpy(name + len, number + at, sizeof number - at);
   ccp_thread_name(name);
 }
 
-/* An inherited state lives on in a coroutine, without the hooks of the
-** program's signals. */
 static void run_process(vm *v, lua_State *inherited) {
-  v->L = lua_newthread(inherited);
-  lua_sethook(v->L, NULL, 0, 0);
+  v->L = inherited;
   v->base = (ccp_running){v->L, v->L, NULL};
   atomic_store_explicit(&v->self->running, &v->base, memory_order_release);
   current = v->self;

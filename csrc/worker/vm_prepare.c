@@ -21,7 +21,8 @@ enum {
   CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
                            much as it inherited */
   GLOBALS = 64,         /* so many find room in a thread's new table, and */
-  MODULES = 16          /* of these, too */
+  MODULES = 16,         /* of these, too */
+  DEPTH = 10            /* calls of C functions below a task's own */
 };
 
 static void set_package_field(lua_State *L, const char *name,
@@ -142,10 +143,10 @@ static void give_credit(lua_State *L, int kb) {
 
 /* The collector of a child starts late: its marks would copy every page of the
 ** heap that the child shares with its parent. */
-static void prepare_child(lua_State *L) {
+void ccp_vm_prepare_child(lua_State *L) {
   int heap_kb = lua_gc(L, LUA_GCCOUNT);
-  give_credit(L, heap_kb > CREDIT_KB ? heap_kb : CREDIT_KB);
   replace_exit(L, process_exit);
+  give_credit(L, heap_kb > CREDIT_KB ? heap_kb : CREDIT_KB);
 }
 
 /* A new state has no garbage to be collected while it is filled. */
@@ -159,14 +160,44 @@ static void prepare_new(lua_State *L, const ccp_plan *plan) {
 
 void ccp_vm_prepare(lua_State *L, const ccp_plan *plan) {
   int top = lua_gettop(L);
-  if (plan->is_process)
-    prepare_child(L);
-  else
+  if (!plan->is_process) {
     prepare_new(L, plan);
+    ccp_codec_inherit(L);
+  }
   seed(L);
   lua_settop(L, top);
-  if (plan->board || !plan->is_process)
-    ccp_codec_inherit(L);
   if (plan->prelude)
     run_prelude(L, plan);
+}
+
+/* Stack: depth. Calls go so deep without any memory from now on. */
+static int stretch(lua_State *L) {
+  lua_Integer depth = lua_tointeger(L, 1);
+  if (depth > 0) {
+    lua_pushcfunction(L, stretch);
+    lua_pushinteger(L, depth - 1);
+    lua_call(L, 1, 0);
+  }
+  return 0;
+}
+
+/* Gives the coroutine; without the hooks of the program's signals. */
+static int inherit(lua_State *L) {
+  lua_State *co;
+  ccp_vm_prepare_child(L);
+  ccp_codec_inherit(L);
+  co = lua_newthread(L);
+  lua_sethook(co, NULL, 0, 0);
+  lua_pushcfunction(co, stretch);
+  lua_pushinteger(co, DEPTH);
+  lua_call(co, 1, 0);
+  return 1;
+}
+
+lua_State *ccp_vm_inherit(lua_State *L) {
+  if (!lua_checkstack(L, 2))
+    return NULL;
+  lua_sethook(L, NULL, 0, 0);
+  lua_pushcfunction(L, inherit);
+  return lua_pcall(L, 0, 1, 0) == LUA_OK ? lua_tothread(L, -1) : NULL;
 }
