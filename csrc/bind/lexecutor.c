@@ -8,6 +8,7 @@
 
 #include "bind/lcore.h"
 #include "bind/lerror.h"
+#include "bind/lhand.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/process.h"
@@ -153,35 +154,18 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   return pool;
 }
 
-int ccp_encode_setup(lua_State *L, int at, ccp_buf *out,
-                     const ccp_funcs *funcs) {
-  const ccp_what preloads = {"preload", -1}, types = {"type", -1};
-  int rc, top = lua_gettop(L);
-  luaL_checktype(L, at, LUA_TTABLE);
-  lua_rawgeti(L, at, 1);
-  lua_rawgeti(L, at, 2);
-  ccp_codec_types(L);
-  ccp_buf_reset(out);
-  rc = ccp_encode(L, top + 1, 2, preloads, out, funcs);
-  if (rc == CCP_OK)
-    rc = ccp_encode(L, top + 3, 1, types, out, funcs);
-  if (rc != CCP_E_NOTSENDABLE)
-    lua_settop(L, top);
-  return rc;
-}
-
-/* The messages of the prelude, see vm.c. */
+/* The messages of the prelude, see vm_prepare.c. */
 static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
                           int is_process) {
   const struct ccp_funcs *funcs = ccp_pool_funcs(ex->handle->pool);
   const ccp_what call = {"initargs", 0};
   ccp_buf *out = &ex->client->out;
-  int rc = CCP_OK;
+  int rc = CCP_OK, initialized = !lua_isnoneornil(L, 6);
   ccp_buf_reset(out);
   luaL_checkstack(L, 12, "too many initargs");
   if (!is_process)
-    rc = ccp_encode_setup(L, 5, out, funcs);
-  if (rc == CCP_OK && !lua_isnoneornil(L, 6))
+    rc = ccp_encode_setup(L, 5, out, funcs, initialized);
+  if (rc == CCP_OK && initialized)
     rc = ccp_encode_call(L, 6, last - 5, call, out, funcs);
   ccp_codec_types_known(L, funcs->uid, is_process);
   return rc;

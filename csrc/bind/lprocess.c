@@ -84,6 +84,7 @@ static void resolve(lua_State *L) {
 static int call_target(lua_State *L) {
   ccp_plan plan = {0};
   plan.is_process = 1;
+  ccp_vm_prepare_child(L);
   ccp_vm_prepare(L, &plan);
   if (lua_getglobal(L, LUA_OSLIBNAME) == LUA_TTABLE) {
     lua_pushcfunction(L, child_exit);

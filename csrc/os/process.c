@@ -104,13 +104,18 @@ static void close_foreign(const int *keep, int n) {
   for (size_t i = 0; i < owned_n; i++)
     if (!kept(owned[i], keep, n))
       ccp_fd_close(owned[i]);
-  owned_n = 0;
+  if (owned_n > 0) /* or a page would be copied for nothing */
+    owned_n = 0;
 }
 
 pid_t ccp_process_fork(const int *keep, int n) {
+  (void)fflush(NULL); /* or both processes would write what is buffered */
+  return ccp_process_fork_silent(keep, n);
+}
+
+pid_t ccp_process_fork_silent(const int *keep, int n) {
   sigset_t all, old;
   pid_t pid;
-  (void)fflush(NULL); /* or both processes would write what is buffered */
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_SETMASK, &all, &old);
   pid = fork();
@@ -139,17 +144,10 @@ static void unblock_signals(void) {
   (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The zygote has set all others to their defaults already. */
-static void worker_signals(void) {
-  static const int changed[] = {SIGHUP,  SIGQUIT, SIGTERM,
-                                SIGPIPE, SIGTSTP, SIGCHLD};
-  for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
-    (void)signal(changed[i], SIG_DFL);
-}
-
+/* The zygote has set all others to their defaults already, or blocks them. */
 int ccp_process_be_worker(pid_t parent) {
   (void)setpgid(0, 0);
-  worker_signals();
+  (void)signal(SIGCHLD, SIG_DFL);
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   unblock_signals();
   return getppid() == parent; /* it may have died before the prctl */
@@ -167,14 +165,13 @@ int ccp_process_be_child(pid_t parent) {
   return getppid() == parent;
 }
 
-void ccp_process_be_zygote(void) {
+void ccp_process_be_zygote(sigset_t *deaf) {
+  static const int blocked[] = {SIGHUP, SIGQUIT, SIGTERM, SIGPIPE, SIGTSTP};
   default_signals();
-  (void)signal(SIGHUP, SIG_IGN);
-  (void)signal(SIGQUIT, SIG_IGN);
-  (void)signal(SIGTERM, SIG_IGN);
-  (void)signal(SIGPIPE, SIG_IGN);
-  (void)signal(SIGTSTP, SIG_IGN);
-  unblock_signals();
+  (void)sigemptyset(deaf);
+  for (size_t i = 0; i < sizeof blocked / sizeof *blocked; i++)
+    (void)sigaddset(deaf, blocked[i]);
+  (void)pthread_sigmask(SIG_SETMASK, deaf, NULL);
 }
 
 int ccp_process_pidfd(pid_t pid) {
@@ -243,12 +240,14 @@ int64_t ccp_process_rss(pid_t pid) {
 }
 
 void ccp_process_widen_output(void) {
-  static char buffer[LINE_BYTES];
   size_t now = __fbufsize(stdout); /* 0: not used yet */
   int by_line = now ? __flbf(stdout) != 0 : isatty(STDOUT_FILENO);
   int saved = errno;
-  if (now != 1)
-    (void)setvbuf(stdout, buffer, by_line ? _IOLBF : _IOFBF, sizeof buffer);
+  /* as a variable it would lie between ours, and workers would touch more
+  ** pages; it is stdout's to the end */
+  char *buffer = now != 1 ? malloc(LINE_BYTES) : NULL;
+  if (buffer)
+    (void)setvbuf(stdout, buffer, by_line ? _IOLBF : _IOFBF, LINE_BYTES);
   errno = saved;
 }
 

@@ -12,6 +12,16 @@
 #include "os/codes.h"
 #include "os/futex.h"
 
+size_t ccp_thread_stack_bytes(void) {
+  pthread_attr_t attr;
+  size_t bytes = 0;
+  if (pthread_attr_init(&attr) != 0)
+    return 0;
+  (void)pthread_attr_getstacksize(&attr, &bytes);
+  (void)pthread_attr_destroy(&attr);
+  return bytes;
+}
+
 static void *main_of(void *arg) {
   ccp_thread *t = arg;
   t->run(t->arg);

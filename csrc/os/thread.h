@@ -17,6 +17,9 @@ typedef struct ccp_thread {
   int started;
 } ccp_thread;
 
+/* The system's default size of a stack. */
+size_t ccp_thread_stack_bytes(void);
+
 /* Runs run(arg) in a new thread. 't' must stay where it is until joined.
 ** CCP_OK or CCP_E_SYS (errno). stack_bytes 0: the system's default. */
 int ccp_thread_start(ccp_thread *t, void (*run)(void *), void *arg,

@@ -67,9 +67,12 @@ static int start_one(ccp_pool *p, uint32_t i) {
   atomic_store(&p->plan.board->records[i].news_before, w->news_before);
   if (i >= ccp_pool_high(p)) /* before it can reply or sleep */
     atomic_store(&p->plan.board->high, i + 1);
+  ccp_board_expect(p->plan.board, i);
   if ((p->plan.is_process ? ccp_zygote_send(&p->zygote, CCP_Z_SPAWN, i, 0)
-                          : start_thread(p, i)) != CCP_OK)
+                          : start_thread(p, i)) != CCP_OK) {
+    ccp_board_bury(p->plan.board, &p->poster, i);
     return CCP_E_SYS;
+  }
   w->used = 1;
   ccp_pool_set_live_locked(p, p->live + 1);
   return CCP_OK;

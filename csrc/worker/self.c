@@ -1,9 +1,10 @@
 /*
 ** Which worker a thread is.
 */
+#include "os/local.h"
 #include "worker/vm.h"
 
-static _Thread_local ccp_self *current;
+static CCP_LOCAL ccp_self *current;
 
 ccp_self *ccp_self_get(void) {
   return current;

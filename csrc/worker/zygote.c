@@ -16,6 +16,7 @@
 #include "os/codes.h"
 #include "os/fault.h"
 #include "os/fd.h"
+#include "os/mapping.h"
 #include "os/process.h"
 #include "os/thread.h"
 #include "worker/vm.h"
@@ -27,7 +28,7 @@ typedef struct zygote {
   int program; /* pidfd: readable once the program is gone; or -1 */
   int keep;
   pid_t self;
-  pid_t *children; /* by worker index; 0: none */
+  pid_t *children; /* by worker index; 0: none; not for children's eyes */
 } zygote;
 
 /* ------------------------------------------------------------ in the zygote */
@@ -63,7 +64,7 @@ static void spawn(zygote *z, uint32_t index) {
   if (index >= z->plan->board->workers)
     return;
   CCP_FAULT("fork");
-  pid = ccp_process_fork(&z->keep, 1);
+  pid = ccp_process_fork_silent(&z->keep, 1);
   if (pid == 0)
     be_worker(z, index);
   if (pid < 0) {
@@ -132,21 +133,20 @@ static void obey(zygote *z) {
 
 /* SIGCHLD is blocked except in ppoll, so no death goes unnoticed between
 ** reaping and waiting. */
-static void live(zygote *z) {
+static void live(zygote *z, const sigset_t *deaf) {
   struct sigaction sa;
-  sigset_t child, outside;
+  sigset_t child;
   memset(&sa, 0, sizeof sa);
   sa.sa_handler = on_child;
   (void)sigemptyset(&sa.sa_mask);
   (void)sigaction(SIGCHLD, &sa, NULL);
-  (void)sigemptyset(&outside);
   (void)sigemptyset(&child);
   (void)sigaddset(&child, SIGCHLD);
   (void)sigprocmask(SIG_BLOCK, &child, NULL);
   for (;;) {
     struct pollfd set[2] = {{z->fd, POLLIN, 0}, {z->program, POLLIN, 0}};
     reap(z);
-    if (ppoll(set, 2, NULL, &outside) <= 0)
+    if (ppoll(set, 2, NULL, deaf) <= 0)
       continue;
     if (set[1].revents)
       end_all(z);
@@ -155,17 +155,21 @@ static void live(zygote *z) {
 }
 
 static void be_zygote(zygote *z, pid_t program) {
+  size_t bytes = z->plan->board->workers * sizeof *z->children;
   char name[16];
-  ccp_process_be_zygote();
+  sigset_t deaf;
+  ccp_process_be_zygote(&deaf);
   ccp_process_widen_output();
   (void)snprintf(name, sizeof name, "%.13s_z", z->plan->name);
   ccp_thread_name(name);
   z->self = getpid();
-  z->children = calloc(z->plan->board->workers, sizeof *z->children);
+  z->children = ccp_mapping_private(bytes);
   z->program = ccp_process_pidfd(program);
-  if (!z->children || getppid() != program)
+  z->L = ccp_vm_inherit(z->L);
+  if (!z->children || !z->L || getppid() != program)
     _exit(EXIT_FAILURE);
-  live(z);
+  ccp_mapping_hide(z->children, bytes); /* written at each fork: not copied */
+  live(z, &deaf);
 }
 
 /* ---------------------------------------------------------- in the program */
