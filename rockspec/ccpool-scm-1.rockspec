@@ -199,6 +199,7 @@ build = {
     ["ccpool.cli.scan.ports"] = "lua/ccpool/cli/scan/ports.lua",
     ["ccpool.cli.scan.probe"] = "lua/ccpool/cli/scan/probe.lua",
     ["ccpool.cli.scan.report"] = "lua/ccpool/cli/scan/report.lua",
+    ["ccpool.cli.scan.slates"] = "lua/ccpool/cli/scan/slates.lua",
     ["ccpool.cli.scan.states"] = "lua/ccpool/cli/scan/states.lua",
     ["ccpool.cli.scan.sweep"] = "lua/ccpool/cli/scan/sweep.lua",
     ["ccpool.cli.scan.targets"] = "lua/ccpool/cli/scan/targets.lua",

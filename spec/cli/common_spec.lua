@@ -3,13 +3,9 @@ local unistd = require("posix.unistd")
 
 local support = dofile("spec/cli/support.lua")
 local run, shell = support.run, support.shell
+local read_file = support.read_file
 
 local COMMANDS = { "scan", "primes", "compare" }
-
-local function read(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read("a")
-end
 
 describe("a command", function()
   it("has help on one screen at the top, with examples", function()
@@ -23,7 +19,7 @@ describe("a command", function()
     local path = os.tmpname()
     local out, code = run({ "primes", "-o", path, "7", "8" })
     assert.are.same({ "", 0 }, { out, code })
-    assert.are.equal("7 is prime: true\n8 is prime: false\n", read(path))
+    assert.are.equal("7 is prime: true\n8 is prime: false\n", read_file(path))
     os.remove(path)
     assert.are.equal("7 is prime: true\n", (run({ "primes", "-o", "-", "7" })))
   end)
@@ -135,7 +131,7 @@ describe("the manual", function()
 
   it("mentions every option that the help shows", function()
     for _, name in ipairs({ "", "-scan", "-primes", "-compare" }) do
-      local page = read("man/ccpool" .. name .. ".1"):gsub("\\%-", "-")
+      local page = read_file("man/ccpool" .. name .. ".1"):gsub("\\%-", "-")
       local help = run({ #name > 0 and name:sub(2) or "-h", #name > 0 and "-h" or nil })
       local count = 0
       for option in help:gsub("\nExamples:.*", ""):gmatch("%-%-[%w-]+") do
