@@ -182,6 +182,7 @@ build = {
     ["ccpool.cli.prime"] = "lua/ccpool/cli/prime.lua",
     ["ccpool.cli.primes"] = "lua/ccpool/cli/primes.lua",
     ["ccpool.cli.primes.chunks"] = "lua/ccpool/cli/primes/chunks.lua",
+    ["ccpool.cli.primes.extent"] = "lua/ccpool/cli/primes/extent.lua",
     ["ccpool.cli.primes.styles"] = "lua/ccpool/cli/primes/styles.lua",
     ["ccpool.cli.primes.task"] = "lua/ccpool/cli/primes/task.lua",
     ["ccpool.cli.progress"] = "lua/ccpool/cli/progress.lua",
