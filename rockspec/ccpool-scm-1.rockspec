@@ -170,6 +170,7 @@ build = {
     ["ccpool.cli.compare.tasks"] = "lua/ccpool/cli/compare/tasks.lua",
     ["ccpool.cli.compare.usage"] = "lua/ccpool/cli/compare/usage.lua",
     ["ccpool.cli.compare.workloads"] = "lua/ccpool/cli/compare/workloads.lua",
+    ["ccpool.cli.completion"] = "lua/ccpool/cli/completion.lua",
     ["ccpool.cli.csv"] = "lua/ccpool/cli/csv.lua",
     ["ccpool.cli.exit"] = "lua/ccpool/cli/exit.lua",
     ["ccpool.cli.input"] = "lua/ccpool/cli/input.lua",

@@ -5,8 +5,6 @@ local support = dofile("spec/cli/support.lua")
 local run, shell = support.run, support.shell
 local read_file = support.read_file
 
-local COMMANDS = { "scan", "primes", "compare" }
-
 describe("a command", function()
   it("has help on one screen at the top, with examples", function()
     local out = run({ "--help" })
@@ -92,34 +90,6 @@ describe("a command", function()
     assert.are.same({ "7 is prime: true\n", 2 }, { out, code })
     assert.matches("argument 2: '--count' is not a whole number", err, 1, true)
     assert.matches("argument 3: '-5' is not a whole number", err, 1, true)
-  end)
-end)
-
-describe("completions", function()
-  it("are printed by each command, the same for all", function()
-    for _, name in ipairs({ "bash", "zsh", "fish" }) do
-      local expected, code = run({ "--completion", name })
-      assert.are.equal(0, code)
-      for _, command in ipairs(COMMANDS) do
-        assert.are.equal(expected, (run({ command, "--completion", name })))
-      end
-    end
-  end)
-
-  it("work in bash", function()
-    local out, code, err = shell([[bash -c '
-      source <(bin/ccpool --completion bash)
-      try() {
-        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _ccpool; echo "${COMPREPLY[*]}"
-      }
-      try ccpool pr
-      try ccpool primes --back
-      try ccpool primes --backend ""
-      try ccpool primes 7 --method ""
-      try ccpool --completion ""']])
-    assert.are.same({ "", 0 }, { err, code })
-    assert.are.equal("primes\n--backend\nserial threads processes\nauto trial mr c sieve\n"
-      .. "bash zsh fish\n", out)
   end)
 end)
 
