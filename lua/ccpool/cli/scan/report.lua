@@ -142,18 +142,25 @@ function Report:_write_host(index)
 end
 
 --- Takes outcomes of neighbours in the list of ports, and writes the hosts that are
--- complete with them.
+-- complete with them. What is known already may come again.
 -- @tparam integer index of the host
 -- @tparam integer first the index of the first port
 -- @tparam table outcomes
 -- @tparam ?table banners escaped, by the same index as the outcomes
 function Report:add(index, first, outcomes, banners)
   local host = self.hosts[index]
-  table.move(outcomes, 1, #outcomes, first, host.outcomes)
+  if not host then
+    return
+  end
   for i, text in pairs(banners or {}) do
     host.banners[first + i - 1] = text
   end
-  host.known = host.known + #outcomes
+  for i, outcome in ipairs(outcomes) do
+    if not host.outcomes[first + i - 1] then
+      host.outcomes[first + i - 1] = outcome
+      host.known = host.known + 1
+    end
+  end
   host = self.hosts[self.next_host]
   while host and host.known == #self.ports do
     local next_host = self.next_host
