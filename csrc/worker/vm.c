@@ -24,11 +24,7 @@
 #include "worker/vm_print.h"
 #include "worker/vm_load.h"
 
-enum {
-  CREDIT_KB = 32 << 10, /* a child may allocate that before it collects, or as
-                           much as it inherited */
-  KEEP_BYTES = 64 << 10 /* of the reply buffer, between replies */
-};
+enum { KEEP_BYTES = 64 << 10 }; /* of the reply buffer, between replies */
 
 typedef struct vm {
   lua_State *L;
@@ -161,13 +157,10 @@ static void run_prelude(lua_State *L, const ccp_plan *plan) {
   }
 }
 
-/* The collector of a child starts late: its marks would copy every page of the
-** heap that the child shares with its parent. */
 void ccp_vm_prepare(lua_State *L, const ccp_plan *plan) {
   int top = lua_gettop(L);
   if (plan->is_process) {
-    int heap_kb = lua_gc(L, LUA_GCCOUNT);
-    (void)lua_gc(L, LUA_GCSTEP, heap_kb > CREDIT_KB ? -heap_kb : -CREDIT_KB);
+    ccp_gc_put_off(L);
     replace_exit(L, process_exit);
   } else
     open_thread_state(L, plan);

@@ -1,5 +1,6 @@
 /*
-** The cap on a state's memory. In the thread that runs the state.
+** The cap on a state's memory, and its collector. In the thread that runs the
+*state.
 */
 #include "worker/vm_memory.h"
 
@@ -43,4 +44,18 @@ int ccp_cap_is_error(const ccp_cap *cap, lua_State *L, int status) {
     return 1;
   return status != LUA_OK && cap->ever && lua_type(L, -1) == LUA_TSTRING &&
          strstr(lua_tostring(L, -1), "not enough memory") != NULL;
+}
+
+/* Kilobytes that a child may allocate before it collects, or as much as it has
+** inherited. Lua 5.5 knows steps, but no credit: there the collector goes on as
+*it stood
+** in the parent. */
+void ccp_gc_put_off(lua_State *L) {
+#if LUA_VERSION_NUM < 505
+  enum { CREDIT_KB = 32 << 10 };
+  int heap_kb = lua_gc(L, LUA_GCCOUNT);
+  (void)lua_gc(L, LUA_GCSTEP, heap_kb > CREDIT_KB ? -heap_kb : -CREDIT_KB);
+#else
+  (void)L;
+#endif
 }

@@ -1,6 +1,6 @@
 /*
 ** The memory that a worker's state may take: an allocator that counts, and
-** refuses what is too much.
+** refuses what is too much; and when the state collects.
 */
 #ifndef CCP_WORKER_VM_MEMORY_H
 #define CCP_WORKER_VM_MEMORY_H
@@ -26,5 +26,9 @@ void ccp_cap_set(ccp_cap *cap, lua_State *L, int64_t used, size_t most);
 /* After lua_pcall gave 'status' with the error value on top: is it for want of
 ** memory? Also when it was caught on the way and raised again as a string. */
 int ccp_cap_is_error(const ccp_cap *cap, lua_State *L, int status);
+
+/* The collector of a child starts late: its marks would copy every page of the
+** heap that the child shares with its parent. */
+void ccp_gc_put_off(lua_State *L);
 
 #endif
