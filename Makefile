@@ -12,7 +12,9 @@ VARIANT ?= release
 export LUA CC SPECS TAGS NOTAGS BUSTED_FLAGS BUSTED_OUTPUT LABEL
 
 # These would hide the plain variables.
-unexport LUA_PATH_5_4 LUA_CPATH_5_4
+unexport LUA_PATH_5_4 LUA_CPATH_5_4 LUA_PATH_5_5 LUA_CPATH_5_5
+
+LUA_V := $(if $(findstring 5.5,$(LUA)),5.5,5.4)
 
 Q := $(if $(V),,@)
 SUBMAKE = +$(Q)$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
@@ -53,6 +55,7 @@ FLAGS_debug := -O0 -g $(CHECKED) -DCCP_WRAP_ALLOC \
   -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
 FLAGS_asan := -O1 -g $(CHECKED) -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FLAGS_tsan := -O1 -g $(CHECKED) -fsanitize=thread
+FLAGS_lsan := -O1 -g $(CHECKED) -fsanitize=leak
 FLAGS_fuzz := -O1 -g $(CHECKED) -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FLAGS_fuzz += -fsanitize=fuzzer-no-link
 FLAGS_lint-gcc := -O2 -Werror
@@ -108,12 +111,12 @@ ctest:  ## the C tests, plain and with the thread sanitizer
 
 asan:  ## all tests with the address and undefined behaviour sanitizers
 	$(Q)tools/deps.sh test sanitize
-	$(SUBMAKE) VARIANT=asan all ctest-programs build/asan/bin/lua5.4
+	$(SUBMAKE) VARIANT=asan all ctest-programs build/asan/bin/$(notdir $(LUA))
 	$(Q)LABEL=asan $(ASAN_ENV) tools/test.sh build/asan all
 
 tsan:  ## all tests with the thread sanitizer
 	$(Q)tools/deps.sh test sanitize
-	$(SUBMAKE) VARIANT=tsan all ctest-programs build/tsan/bin/lua5.4
+	$(SUBMAKE) VARIANT=tsan all ctest-programs build/tsan/bin/$(notdir $(LUA))
 	$(Q)LABEL=tsan $(TSAN_ENV) tools/test.sh build/tsan all
 
 fuzz: FUZZ_SECONDS ?= 300
@@ -170,10 +173,11 @@ rock:  ## build and use the rock in a scratch tree
 
 install: all  ## into PREFIX (/usr/local), below DESTDIR
 	$(Q)for file in $(LUA_FILES:lua/%=%); do \
-	  install -D -m 644 "lua/$$file" "$(DESTDIR)$(PREFIX)/share/lua/5.4/$$file" || exit 1; \
+	  install -D -m 644 "lua/$$file" "$(DESTDIR)$(PREFIX)/share/lua/$(LUA_V)/$$file" || exit 1; \
 	done
-	$(Q)install -D -m 755 $(CORE) "$(DESTDIR)$(PREFIX)/lib/lua/5.4/ccpool/core.so"
+	$(Q)install -D -m 755 $(CORE) "$(DESTDIR)$(PREFIX)/lib/lua/$(LUA_V)/ccpool/core.so"
 	$(Q)install -D -m 755 bin/ccpool "$(DESTDIR)$(PREFIX)/bin/ccpool"
+	$(Q)sed -i '1s/lua5\.4$$/lua$(LUA_V)/' "$(DESTDIR)$(PREFIX)/bin/ccpool"
 	$(Q)for page in man/*.1; do \
 	  install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/$${page%/*}/man1/$${page##*/}" || exit 1; \
 	done
@@ -195,15 +199,24 @@ help:  ## this list
 
 # ---- Leaks ---------------------------------------------------------------------------
 
-VALGRIND := valgrind -q --leak-check=full --show-leak-kinds=definite \
+# Valgrind reads all memory that is mapped when it looks for leaks, page by page: the
+# arena, which is sparse, has to be small there. In processes it would take seconds each,
+# so the specs have the leak sanitizer: it looks when a program ends whose Lua state has been
+# closed. A process worker leaves without, as it should.
+VALGRIND := CCPOOL_ARENA=1G valgrind -q --leak-check=full --show-leak-kinds=definite \
   --errors-for-leak-kinds=definite --error-exitcode=9
+LEAK_SPECS := $(wildcard spec/values spec/unit spec/flow spec/sharing spec/regress)
+LSAN_ENV = LSAN_OPTIONS="$$LSAN_OPTIONS"
 
-leaks:  ## lost memory and bad accesses in C tests of the lower floors, with valgrind
-	$(Q)tools/deps.sh build leaks
+leaks:  ## lost memory: C tests with valgrind and the leak sanitizer, specs with the latter
+	$(Q)tools/deps.sh test sanitize leaks
 	$(SUBMAKE) ctest-programs
+	$(SUBMAKE) VARIANT=lsan all ctest-programs build/lsan/bin/$(notdir $(LUA))
 	$(Q)for test in buf codec codec_memory task arena; do \
 	  echo "test_$$test" && $(VALGRIND) $(OUT)/ctest/test_$$test || exit 1; \
 	done
+	$(Q)LABEL=leaks SPECS="$(or $(SPECS),$(LEAK_SPECS))" NOTAGS="$(or $(NOTAGS),slow,crash)" \
+	  $(LSAN_ENV) tools/test.sh build/lsan all
 
 # ---- Sanitizers ------------------------------------------------------------------------
 
@@ -217,7 +230,7 @@ ASAN_ENV = ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1:$(SIGNALS_STAY):$
 TSAN_ENV = TSAN_OPTIONS="die_after_fork=0:report_thread_leaks=0:halt_on_error=1:exitcode=66:$(TSAN_MORE):$$TSAN_OPTIONS"
 TSAN_MORE = ignore_noninstrumented_modules=1:suppressions=$(CURDIR)/tools/tsan.supp:$(SIGNALS_STAY)
 
-$(OUT)/bin/lua5.4:
+$(OUT)/bin/$(notdir $(LUA)):
 	@mkdir -p $(@D)
 	$(Q)patchelf --output $@ \
 	  --add-needed "$$(readlink -f "$$($(CC) -print-file-name=lib$(VARIANT).so)")" \
@@ -236,7 +249,7 @@ objects: $(OBJECTS) $(CTEST_OBJECTS) $(HELPER_OBJECTS); @:
 $(OUT)/flags: FORCE
 	@mkdir -p $(@D)
 	@test -n '$(LUA_CFLAGS)' || \
-	  { echo "no headers of Lua 5.4: run 'make deps', or set LUA_INCDIR" >&2; exit 1; }
+	  { echo "no headers of Lua $(LUA_V): run 'make deps', or set LUA_INCDIR" >&2; exit 1; }
 	@echo '$(COMPILE) $(LINK_FLAGS)' | cmp -s - $@ || echo '$(COMPILE) $(LINK_FLAGS)' >$@
 
 $(OUT)/sources: FORCE

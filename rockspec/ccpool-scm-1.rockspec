@@ -8,7 +8,7 @@ source = {
 }
 
 description = {
-  summary = "Threads and processes for Lua 5.4",
+  summary = "Threads and processes for Lua 5.4 and 5.5",
   detailed = [[
 ccpool runs Lua functions in pools of threads or of processes and hands out futures:
 submit, map, wait, as_completed; queues, locks and shared values; timeouts, priorities
@@ -21,7 +21,7 @@ and cancellation. A crash of a worker process costs its own task only.]],
 supported_platforms = { "unix" }
 
 dependencies = {
-  "lua >= 5.4, < 5.5",
+  "lua >= 5.4, < 5.6",
   "luaposix >= 35.1",
   "argparse >= 0.7",
 }

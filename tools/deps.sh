@@ -13,6 +13,7 @@ cd "$(dirname -- "$0")/.." || exit 1
 
 LUA=${LUA:-lua5.4}
 CC=${CC:-gcc}
+case $LUA in *5.5*) VERSION=5.5 ;; *) VERSION=5.4 ;; esac
 ROCKS_SECONDS=90
 
 say() {
@@ -45,7 +46,7 @@ want_headers() {
   else
     [ -n "$(tools/lua-flags.sh --cflags 2>/dev/null)" ] && return
   fi
-  note_missing lua.h liblua5.4-dev
+  note_missing lua.h "liblua$VERSION-dev"
 }
 
 missing_modules() { # module...
@@ -77,7 +78,7 @@ want() { # purpose
       want_command "$CC" gcc libc6-dev
       want_command ar binutils
       want_command pkg-config pkg-config
-      want_command "$LUA" lua5.4
+      want_command "$LUA" "lua$VERSION"
       want_headers
       ;;
     run) want build; want_modules posix argparse ;;
@@ -136,7 +137,7 @@ apt_install() { # package...
 rocks_install() { # rock
   can_run luarocks || return 1
   say "asking LuaRocks for $1"
-  timeout -k 5 "$ROCKS_SECONDS" luarocks --lua-version 5.4 --tree "$PWD/.deps" \
+  timeout -k 5 "$ROCKS_SECONDS" luarocks --lua-version "$VERSION" --tree "$PWD/.deps" \
     install "$1" >.deps/luarocks.log 2>&1 </dev/null
 }
 
@@ -159,7 +160,8 @@ give_up() {
   fi
   case $missing in
     *luaposix*)
-      say "luaposix needs a build for Lua 5.4: luarocks --lua-version 5.4 install luaposix"
+      say "luaposix needs a build for Lua $VERSION:" \
+        "luarocks --lua-version $VERSION install luaposix"
       say "(what was tried: .deps/luarocks.log, .deps/fetch-deb.log)"
       ;;
   esac

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fetches Debian packages and unpacks their Lua 5.4 files into .deps, without
-# installing anything. Usage: tools/fetch-deb.sh package...
+# Fetches Debian packages and unpacks their files for the Lua that LUA names (lua5.5,
+# or else 5.4) into .deps, without installing anything.
+# Usage: tools/fetch-deb.sh package...
 #
 # apt runs with sources, lists and cache of its own under .deps/apt; the system's stay
 # as they are. The mirror, its options and its key come from the system's sources. Where
@@ -10,8 +11,11 @@
 set -eu
 cd "$(dirname -- "$0")/.."
 
-LATER_SUITE=trixie
-LUA_DIR=lua/5.4
+case ${LUA:-} in
+  *5.5*) VERSION=5.5 LATER_SUITE=testing ;;
+  *) VERSION=5.4 LATER_SUITE=trixie ;;
+esac
+LUA_DIR=lua/$VERSION
 work=$PWD/.deps/apt
 
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || {
@@ -68,7 +72,7 @@ fetch() { # package, into folder
 
 has_build() { # package
   private apt-cache show --no-all-versions "$1" 2>/dev/null |
-    grep -q '^Lua-Versions:.*5\.4'
+    grep -q "^Lua-Versions:.*$VERSION"
 }
 
 unpack() { # package
@@ -108,6 +112,6 @@ keyring=$work/keyring/usr/share/keyrings/debian-archive-keyring.gpg
 use_suite "$LATER_SUITE" "" || { [ -f "$keyring" ] && use_suite "$LATER_SUITE" "$keyring"; }
 take_from_suite
 [ -z "$wanted" ] || {
-  echo "no build for Lua 5.4 of:$wanted" >&2
+  echo "no build for Lua $VERSION of:$wanted" >&2
   exit 1
 }

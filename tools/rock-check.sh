@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname -- "$0")/.."
 
 LUA=${LUA:-lua5.4}
+case $LUA in *5.5*) version=5.5 ;; *) version=5.4 ;; esac
 root=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -20,18 +21,18 @@ rocks_servers = {}
 END
 
 cd "$scratch/source"
-LUAROCKS_CONFIG=$scratch/config.lua luarocks --lua-version 5.4 --tree "$scratch/tree" \
+LUAROCKS_CONFIG=$scratch/config.lua luarocks --lua-version $version --tree "$scratch/tree" \
   make --no-manifest rockspec/ccpool-scm-1.rockspec >"$scratch/log" 2>&1 </dev/null || {
   cat "$scratch/log"
   exit 1
 }
 
 cd "$scratch"
-unset LUA_PATH_5_4 LUA_CPATH_5_4
+unset LUA_PATH_5_4 LUA_CPATH_5_4 LUA_PATH_5_5 LUA_CPATH_5_5
 deps=$root/.deps
-LUA_PATH="$scratch/tree/share/lua/5.4/?.lua;$scratch/tree/share/lua/5.4/?/init.lua"
-LUA_PATH="$LUA_PATH;$deps/share/lua/5.4/?.lua;$deps/share/lua/5.4/?/init.lua;;"
-LUA_CPATH="$scratch/tree/lib/lua/5.4/?.so;$deps/lib/lua/5.4/?.so;;"
+LUA_PATH="$scratch/tree/share/lua/$version/?.lua;$scratch/tree/share/lua/$version/?/init.lua"
+LUA_PATH="$LUA_PATH;$deps/share/lua/$version/?.lua;$deps/share/lua/$version/?/init.lua;;"
+LUA_CPATH="$scratch/tree/lib/lua/$version/?.so;$deps/lib/lua/$version/?.so;;"
 TREE=$scratch/tree
 export LUA_PATH LUA_CPATH TREE
 "$LUA" -e '

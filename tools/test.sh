@@ -8,7 +8,8 @@
 # BUSTED_FLAGS; BUSTED_OUTPUT (a busted output handler); LABEL (put before the last
 # line); CTEST_SECONDS (for one C test) and SPEC_SECONDS (for all specs) end what hangs.
 # Specs find the interpreter in LUA, the tree in CCPOOL_ROOT and the build folder in
-# CCPOOL_BUILD. An interpreter in the build folder's bin stands in for lua5.4.
+# CCPOOL_BUILD. An interpreter in the build folder's bin stands in
+# for that in LUA. Scripts whose first line names lua5.4 get the interpreter in LUA, too.
 set -u
 cd "$(dirname -- "$0")/.." || exit 1
 
@@ -68,9 +69,15 @@ run_ctest() { # name
 
 run_specs() {
   eval "$(tools/env.sh "$out")"
-  if [ -x "$out/bin/lua5.4" ]; then
+  stand_in=$PWD/$out/bin/$(basename "$LUA")
+  if [ -x "$stand_in" ]; then
     PATH=$PWD/$out/bin:$PATH
-    LUA=$PWD/$out/bin/lua5.4
+    LUA=$stand_in
+  fi
+  if [ "$(command -v lua5.4)" != "$(command -v "$LUA")" ]; then
+    mkdir "$scratch/bin"
+    ln -s "$(command -v "$LUA")" "$scratch/bin/lua5.4"
+    PATH=$scratch/bin:$PATH
   fi
   CCPOOL_ROOT=$PWD
   CCPOOL_BUILD=$PWD/$out

@@ -133,6 +133,16 @@ static int shared_save(lua_State *L) {
   return 3;
 }
 
+/* The collector counts that much as allocated: a handle is small, and without
+** that many would gather. */
+static void weigh(lua_State *L, size_t kb) {
+#if LUA_VERSION_NUM < 505
+  (void)lua_gc(L, LUA_GCSTEP, (int)kb);
+#else
+  (void)lua_gc(L, LUA_GCSTEP, kb << 10);
+#endif
+}
+
 /* load(index, id, uservalue) -> handle. Upvalues: the class's name, its kind.
  */
 static int shared_load(lua_State *L) {
@@ -149,8 +159,8 @@ static int shared_load(lua_State *L) {
   lua_setiuservalue(L, -2, 1);
   if (kind == CCP_K_ARRAY) {
     size_t kb = ccp_array_bytes((ccp_array *)(void *)o) >> 10;
-    if (kb > 64) /* a handle is small: without that, many would gather */
-      (void)lua_gc(L, LUA_GCSTEP, kb < 4096 ? (int)kb : 4096);
+    if (kb > 64)
+      weigh(L, kb < 4096 ? kb : 4096);
   }
   return 1;
 }

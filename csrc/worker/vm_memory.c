@@ -1,5 +1,5 @@
 /*
-** The cap on a state's memory. In the thread that runs the state.
+** The cap on a state's memory, and its collector. In the state's thread.
 */
 #include "worker/vm_memory.h"
 
@@ -43,4 +43,15 @@ int ccp_cap_is_error(const ccp_cap *cap, lua_State *L, int status) {
     return 1;
   return status != LUA_OK && cap->ever && lua_type(L, -1) == LUA_TSTRING &&
          strstr(lua_tostring(L, -1), "not enough memory") != NULL;
+}
+
+/* Lua 5.5 knows steps, but no credit: there the collector goes on as it stands.
+ */
+void ccp_gc_credit(lua_State *L, int kb) {
+#if LUA_VERSION_NUM < 505
+  (void)lua_gc(L, LUA_GCSTEP, -kb);
+#else
+  (void)L;
+  (void)kb;
+#endif
 }

@@ -15,6 +15,7 @@
 #include "os/process.h"
 #include "worker/vm_interrupt.h"
 #include "worker/vm_load.h"
+#include "worker/vm_memory.h"
 #include "worker/vm_print.h"
 
 enum {
@@ -136,17 +137,12 @@ static void run_prelude(lua_State *L, const ccp_plan *plan) {
   }
 }
 
-/* So much may be allocated before the collector goes on. */
-static void give_credit(lua_State *L, int kb) {
-  (void)lua_gc(L, LUA_GCSTEP, -kb);
-}
-
 /* The collector of a child starts late: its marks would copy every page of the
 ** heap that the child shares with its parent. */
 void ccp_vm_prepare_child(lua_State *L) {
   int heap_kb = lua_gc(L, LUA_GCCOUNT);
   replace_exit(L, process_exit);
-  give_credit(L, heap_kb > CREDIT_KB ? heap_kb : CREDIT_KB);
+  ccp_gc_credit(L, heap_kb > CREDIT_KB ? heap_kb : CREDIT_KB);
 }
 
 /* A new state has no garbage to be collected while it is filled. */
@@ -155,7 +151,7 @@ static void prepare_new(lua_State *L, const ccp_plan *plan) {
   lay_out(L);
   open_thread_state(L, plan);
   (void)lua_gc(L, LUA_GCRESTART);
-  give_credit(L, lua_gc(L, LUA_GCCOUNT)); /* as after a cycle */
+  ccp_gc_credit(L, lua_gc(L, LUA_GCCOUNT)); /* as after a cycle */
 }
 
 void ccp_vm_prepare(lua_State *L, const ccp_plan *plan) {
