@@ -29,6 +29,7 @@ enum {
 };
 
 enum { CCP_FUNC_WAYS = 8 }; /* functions found without a table */
+enum { CCP_TYPE_WORDS = 16 };
 
 /* A function that was sent not long ago. */
 typedef struct ccp_sent {
@@ -65,6 +66,7 @@ typedef struct ccp_ctx {
   ccp_scratch *dec;             /* borrowed: CCP_UV_DEC */
   lua_Integer custom_count;     /* registrations so far */
   lua_Integer custom_inherited; /* of them, before this state was a worker's */
+  uint64_t types[CCP_TYPE_WORDS]; /* bit set if a metatable may be registered */
   int is_worker;
   int names_built;
   uint64_t names_print; /* fingerprint of package.loaded when built */

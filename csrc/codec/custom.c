@@ -38,6 +38,14 @@ static void set_entry(lua_State *L, int entry, int field, int value) {
   lua_rawseti(L, entry, field);
 }
 
+/* Stack: ..., metatable, entry. Pops both; from now on the table at `all` leads
+** from one to the other. */
+static void set_metatable(lua_State *L, ccp_ctx *ctx, int all) {
+  unsigned bit = ccp_custom_bit(lua_topointer(L, -2));
+  ctx->types[bit / 64] |= UINT64_C(1) << (bit % 64);
+  lua_rawset(L, all);
+}
+
 /* Stack: ..., metatable, save, load, name, module or nil. Replaces them by the
 ** new entry, which is in the table at `all` from now on. */
 static void add_entry(lua_State *L, ccp_ctx *ctx, int all) {
@@ -59,9 +67,9 @@ static void add_entry(lua_State *L, ccp_ctx *ctx, int all) {
   lua_pushvalue(L, entry);
   lua_rawset(L, all);
   if (lua_istable(L, load - 2)) {
-    lua_pushvalue(L, load - 2); /* metatable */
+    lua_pushvalue(L, load - 2);
     lua_pushvalue(L, entry);
-    lua_rawset(L, all);
+    set_metatable(L, ctx, all);
   }
   lua_replace(L, load - 2);
   lua_settop(L, load - 2);
@@ -184,7 +192,7 @@ int ccp_codec_types(lua_State *L) {
 }
 
 int ccp_custom_of(lua_State *L, const ccp_ctx *ctx, int ctx_at) {
-  if (ctx->custom_count == 0)
+  if (!ccp_custom_maybe(ctx, lua_topointer(L, -1)))
     return 0;
   lua_getiuservalue(L, ctx_at, CCP_UV_CUSTOM);
   lua_pushvalue(L, -2);
@@ -355,7 +363,7 @@ int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at) {
 
 /* Stack: ..., entry, value. The entry's metatable is the value's from now on,
 ** if it had none and the value has one of its own. */
-static void learn_metatable(lua_State *L, int all) {
+static void learn_metatable(lua_State *L, ccp_ctx *ctx, int all) {
   int entry = lua_gettop(L) - 1;
   if (lua_type(L, entry + 1) != LUA_TTABLE &&
       lua_type(L, entry + 1) != LUA_TUSERDATA)
@@ -369,12 +377,12 @@ static void learn_metatable(lua_State *L, int all) {
     set_entry(L, entry, CCP_E_METATABLE, entry + 2);
     lua_pushvalue(L, entry + 2);
     lua_pushvalue(L, entry);
-    lua_rawset(L, all);
+    set_metatable(L, ctx, all);
   }
   lua_settop(L, entry + 1);
 }
 
-void ccp_custom_load(lua_State *L, int ctx_at, int n) {
+void ccp_custom_load(lua_State *L, ccp_ctx *ctx, int ctx_at, int n) {
   int array = lua_gettop(L), all = array + 1, entry = array + 2;
   if (!lua_checkstack(L, n + 12)) {
     lua_pushliteral(L, "malformed message: too many saved values");
@@ -390,7 +398,7 @@ void ccp_custom_load(lua_State *L, int ctx_at, int n) {
   for (int i = 2; i <= n; i++)
     lua_rawgeti(L, array, i);
   lua_call(L, n - 1, 1);
-  learn_metatable(L, all);
+  learn_metatable(L, ctx, all);
   lua_replace(L, array);
   lua_settop(L, array);
 }

@@ -134,8 +134,11 @@ int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count);
 /* Holds the value on the top until the message ends; pops it. */
 void ccp_enc_keep(ccp_enc *e);
 
+/* Makes ready what knows the strings sent so far. */
+int ccp_enc_strings(ccp_enc *e);
+
 /* Writes the string at idx, inside a table; `hot` for keys. */
-int ccp_enc_string(ccp_enc *e, int idx, int hot);
+int ccp_enc_new_string(ccp_enc *e, int idx, int hot);
 
 /* encode_table.c: opens the table on the top; goes on with the open one until
 ** a child opens or it ends (CCP_WRITTEN). */

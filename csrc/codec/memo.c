@@ -160,8 +160,7 @@ static int worth(const ccp_strs *s, uint16_t i) {
 }
 
 int ccp_strs_find(ccp_strs *s, const void *key, int hot) {
-  uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
-  uint16_t i = (uint16_t)(h >> 40) % CCP_STR_MAP;
+  uint16_t i = (uint16_t)ccp_strs_place(key);
   for (int way = 0; way < 2; way++, i ^= 1)
     if (s->map[i].key == key && s->map[i].stamp == s->stamp) {
       uint16_t slot = s->map[i].slot;
