@@ -170,6 +170,14 @@ static int wait_for(lua_State *L, ccp_client *c, ccp_handle *h, ccp_future *f,
   return rc;
 }
 
+/* Who asks for what is done already does not wait, but callbacks must not have
+** to wait for ever because of that. */
+static void pass_by(lua_State *L) {
+  ccp_client *c = ccp_client_peek(L);
+  if (c && !c->calling && (c->callback_n > 0 || c->unheard))
+    (void)ccp_future_run_callbacks(L, c);
+}
+
 /* Waits as argument 2 says; raises TimeoutError. */
 static void await(lua_State *L, ccp_future *f) {
   int64_t deadline;
@@ -178,6 +186,7 @@ static void await(lua_State *L, ccp_future *f) {
   if (f->state != PENDING) {
     if (lua_gettop(L) > 1)
       (void)ccp_check_timeout(L, 2);
+    pass_by(L);
     return;
   }
   deadline = ccp_check_timeout(L, 2);
@@ -223,7 +232,8 @@ static int future_presult(lua_State *L) {
       lua_insert(L, -2);
       return 2;
     }
-  }
+  } else
+    pass_by(L);
   lua_pushboolean(L, f->status == CCP_R_VALUES);
   if (f->status == CCP_R_VALUES) {
     lua_pushcfunction(L, values_of);
