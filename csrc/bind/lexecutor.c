@@ -82,7 +82,9 @@ static int executor__gc(lua_State *L) {
   ex->shut = 1;
   if (!h)
     return 0;
-  if (h->pool && !h->party && ccp_pool_is_ours(h->pool))
+  /* the state that made it may have got it back, as a result for example: the
+  ** last object that stands for the pool is its end */
+  if (h->objects == 1 && h->pool && !h->party && ccp_pool_is_ours(h->pool))
     ccp_pool_shutdown(h->pool, 0); /* what is pending still runs */
   ccp_handle_leave(h);
   return 0;
