@@ -265,6 +265,9 @@ static int executor_save(lua_State *L) {
     return luaL_error(L, "a serial executor stays where it is");
   if (!ex->handle->pool || !ccp_pool_is_ours(ex->handle->pool))
     return luaL_error(L, "this executor belongs to the process that made it");
+  if (ccp_codec_saves_for_elsewhere(L))
+    return luaL_error(L, "an executor travels to threads of its own process "
+                         "only");
   lua_pushinteger(L, (lua_Integer)ccp_pool_uid(ex->handle->pool));
   lua_pushinteger(L, ccp_process_epoch());
   return 2;
@@ -277,8 +280,7 @@ static int executor_load(lua_State *L) {
   ccp_executor *ex = new_executor(L);
   ccp_pool *pool = ours ? ccp_pool_find(uid) : NULL;
   if (!ours)
-    return luaL_error(L, "an executor travels to threads of its own process "
-                         "only");
+    return ccp_error_raise_unsendable(L, "executor");
   if (!pool)
     return ccp_error_raise(L, CCP_E_CLOSED, NULL);
   ex->handle = ccp_client_join(ex->client, pool);
