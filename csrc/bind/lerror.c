@@ -55,6 +55,13 @@ static void not_sendable(lua_State *L) {
   ccp_error_make(L, "NotSendableError", lua_tostring(L, -2));
 }
 
+int ccp_error_raise_unsendable(lua_State *L, const char *what) {
+  lua_pushfstring(L, "the %s (it travels to threads of its own process only)",
+                  what);
+  not_sendable(L);
+  return lua_error(L);
+}
+
 int ccp_error_raise(lua_State *L, int code, const char *what) {
   static const struct {
     int code;

@@ -83,7 +83,9 @@ static int executor__gc(lua_State *L) {
   ex->shut = 1;
   if (!h)
     return 0;
-  if (h->pool && !h->party && ccp_pool_is_ours(h->pool))
+  /* the state that made it may have got it back, as a result for example: the
+  ** last object that stands for the pool is its end */
+  if (h->objects == 1 && h->pool && !h->party && ccp_pool_is_ours(h->pool))
     ccp_pool_shutdown(h->pool, 0); /* what is pending still runs */
   ccp_handle_leave(h);
   return 0;
@@ -247,6 +249,9 @@ static int executor_save(lua_State *L) {
     return luaL_error(L, "a serial executor stays where it is");
   if (!ex->handle->pool || !ccp_pool_is_ours(ex->handle->pool))
     return luaL_error(L, "this executor belongs to the process that made it");
+  if (ccp_codec_saves_for_elsewhere(L))
+    return luaL_error(L, "an executor travels to threads of its own process "
+                         "only");
   lua_pushinteger(L, (lua_Integer)ccp_pool_uid(ex->handle->pool));
   lua_pushinteger(L, ccp_process_epoch());
   return 2;
@@ -259,8 +264,7 @@ static int executor_load(lua_State *L) {
   ccp_executor *ex = new_executor(L);
   ccp_pool *pool = ours ? ccp_pool_find(uid) : NULL;
   if (!ours)
-    return luaL_error(L, "an executor travels to threads of its own process "
-                         "only");
+    return ccp_error_raise_unsendable(L, "executor");
   if (!pool)
     return ccp_error_raise(L, CCP_E_CLOSED, NULL);
   ex->handle = ccp_client_join(ex->client, pool);

@@ -170,12 +170,11 @@ static int wait_for(lua_State *L, ccp_client *c, ccp_handle *h, ccp_future *f,
   return rc;
 }
 
-/* Who only looked, with f:done() say, may have taken the reply in: then its
-** callbacks wait for a call like this one. Not inside of a callback: what was
-** added before must be through before the next begins. */
-static void run_late_callbacks(lua_State *L, const ccp_future *f) {
-  ccp_client *c = f->extras ? ccp_client_get(L) : NULL;
-  if (c && !c->in_callback)
+/* Who asks for what is done already does not wait, but callbacks must not have
+** to wait for ever because of that. */
+static void pass_by(lua_State *L) {
+  ccp_client *c = ccp_client_peek(L);
+  if (c && !c->calling && (c->callback_n > 0 || c->unheard))
     (void)ccp_future_run_callbacks(L, c);
 }
 
@@ -187,7 +186,7 @@ static void await(lua_State *L, ccp_future *f) {
   if (f->state != PENDING) {
     if (lua_gettop(L) > 1)
       (void)ccp_check_timeout(L, 2);
-    run_late_callbacks(L, f);
+    pass_by(L);
     return;
   }
   deadline = ccp_check_timeout(L, 2);
@@ -234,7 +233,7 @@ static int future_presult(lua_State *L) {
       return 2;
     }
   } else
-    run_late_callbacks(L, f);
+    pass_by(L);
   lua_pushboolean(L, f->status == CCP_R_VALUES);
   if (f->status == CCP_R_VALUES) {
     lua_pushcfunction(L, values_of);

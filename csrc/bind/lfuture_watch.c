@@ -59,9 +59,9 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
     lua_setfield(L, -3, "callbacks");
     for (lua_Integer i = 1; lua_rawgeti(L, f + 2, i) != LUA_TNIL; i++) {
       lua_pushvalue(L, f);
-      c->in_callback++;
+      c->calling++;
       run_callback(L);
-      c->in_callback--;
+      c->calling--;
     }
     lua_settop(L, f - 1);
   }

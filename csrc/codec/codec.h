@@ -38,6 +38,9 @@ ccp_ctx *ccp_codec_of(lua_State *L);
 ** registers which loads this library; the second for those of the program: the
 ** module that registers it (string, or nil) is at 5. */
 int ccp_codec_register(lua_State *L);
+/* In a save function, before it runs code of the program: will another process
+** decode what it gives, as far as that is known? */
+int ccp_codec_saves_for_elsewhere(lua_State *L);
 int ccp_codec_register_type(lua_State *L);
 
 /* Pushes an array of the registered metatables that no module registers and

@@ -13,6 +13,7 @@
 #include <lua.h>
 
 #include "codec/buf.h"
+#include "codec/funcs.h"
 #include "codec/memo.h"
 
 /* User values of the context. */
@@ -60,6 +61,7 @@ typedef struct ccp_ctx {
   const void *globals; /* borrowed: CCP_UV_GLOBALS */
   ccp_sent sent[CCP_FUNC_WAYS];
   ccp_got got[CCP_FUNC_WAYS];
+  const ccp_funcs *saving_for;  /* borrowed: while a save function runs */
   uint64_t sent_count;          /* ids kept in CCP_UV_SENT */
   uint64_t loaded_count;        /* functions kept in CCP_UV_LOADED */
   ccp_scratch *enc;             /* borrowed: CCP_UV_ENC */

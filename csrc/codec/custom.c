@@ -28,7 +28,7 @@ static int get_nothing(void *ud, uint64_t id, const void **dump, size_t *len) {
   return CCP_E_BADDATA;
 }
 
-const ccp_funcs ccp_funcs_home = {NULL, put_nothing, get_nothing, 0};
+const ccp_funcs ccp_funcs_home = {NULL, put_nothing, get_nothing, 0, 0};
 
 /* Built in: registered wherever this library is loaded. */
 #define HERE "ccpool"
@@ -230,6 +230,11 @@ int ccp_custom_is_known(lua_State *L, const ccp_ctx *ctx, int ctx_at,
     mark = lua_tointeger(L, -1);
   lua_pop(L, 2);
   return number <= mark / 2 && (mark % 2 != 0 || flag(L, entry, CCP_E_COPIES));
+}
+
+int ccp_codec_saves_for_elsewhere(lua_State *L) {
+  const ccp_funcs *fs = ccp_ctx_get(L)->saving_for;
+  return fs && fs->elsewhere;
 }
 
 /* A C function: calls save(value) and packs its entry and what it gives.

@@ -135,6 +135,7 @@ int ccp_enc_step_type(ccp_enc *e) {
 int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
   lua_State *L = e->L;
   int n = 0;
+  e->ctx->saving_for = e->fs; /* what it saves may be encoding, too */
   if (ccp_custom_save(L, &n) != LUA_OK) {
     const char *msg = lua_tostring(L, -1);
     return ccp_enc_refuse(e, msg != NULL ? msg : "its save failed");

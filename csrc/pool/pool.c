@@ -64,6 +64,7 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   p->funcs.put = ccp_shelf_put;
   p->funcs.get = ccp_shelf_get;
   p->funcs.uid = ccp_shelf_uid(p->shelf);
+  p->funcs.elsewhere = c->is_process;
   plan->funcs = &p->funcs;
   plan->board->spin_most = (uint32_t)(cores - 1);
   atomic_store(&plan->board->pace_ns, UINT32_MAX);
