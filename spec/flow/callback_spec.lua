@@ -107,39 +107,10 @@ describe("add_done_callback", function()
       end
 
       for name, ask in pairs{
-        result = function(f) f:result() end,
-        presult = function(f) f:presult() end,
-        exception = function(f) f:exception() end,
-        await = function(f) f:await() end,
-      } do
-        it("has run them when f:" .. name .. "() tells of a future seen to be done", function()
-          local ex <close> = make(1)
-          local gate <close>, futures = pools.occupy(ex)
-          local f, called = futures[1], 0
-          f:add_done_callback(function() called = called + 1 end)
-          gate:open()
-          repeat until f:done() -- takes the reply in, and runs nothing
-          assert.equal(0, called)
-          ask(f)
-          assert.equal(1, called)
-        end)
-      end
-
-      it("runs callbacks when the executor is shut down", function()
-        local called
-        do
-          local ex <close> = make(1)
-          local gate <close>, futures = pools.occupy(ex)
-          futures[1]:add_done_callback(function(f) called = f:result() end)
-          gate:open()
-        end
-        assert.equal(1, called)
-      end)
-
-      for name, ask in pairs{
         result = function(f) return f:result() end,
         presult = function(f) return select(2, f:presult()) end,
         exception = function(f) return f:exception() or 2 end,
+        await = function(f) return f:await() end,
         wait = function(f) return ccpool.wait{ f }[1]:result() end,
       } do
         it("runs callbacks inside " .. name .. ", although nothing is left to wait for", function()
