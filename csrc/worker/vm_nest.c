@@ -1,7 +1,6 @@
 /*
 ** The allocator of a thread's state. Only the thread that runs the state is
-** here. What is known of a block is its address and the size that Lua tells, in
-*steps.
+** here. Of a block its address is known, and the size that Lua tells.
 */
 #include "worker/vm_nest.h"
 
