@@ -3,6 +3,8 @@
 **
 ** One table holds metatable -> entry, name -> entry, and for each pool, by the
 ** uid of its store, the number of the last registration that its workers know.
+**
+** Size: what registers, saves and loads shares that table's form.
 */
 #include "codec/custom.h"
 
