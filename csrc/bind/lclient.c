@@ -404,7 +404,7 @@ static int nothing(lua_State *L) {
 }
 
 /* Calling any function lets a hook run that a signal handler has set. */
-static void run_hooks(lua_State *L) {
+void ccp_client_run_hooks(lua_State *L) {
   lua_pushcfunction(L, nothing);
   lua_call(L, 0, 0);
 }
@@ -508,7 +508,7 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
     }
     if (sleep_on_bell(c, word, deadline_ns) != CCP_OK) {
       leave(L, c); /* the hook may raise */
-      run_hooks(L);
+      ccp_client_run_hooks(L);
     }
   }
 }

@@ -93,6 +93,9 @@ void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h);
 ** want of memory makes our own functions fail. */
 int ccp_client_quietly(lua_State *L, ccp_client *c, lua_CFunction f, int n);
 
+/* Lets a hook run that a signal's handler has set; it may raise. */
+void ccp_client_run_hooks(lua_State *L);
+
 typedef int (*ccp_condition)(lua_State *L, void *ud);
 /* The key of a task in the table of futures in flight. */
 static inline lua_Integer ccp_task_key(const ccp_task *t) {

@@ -3,6 +3,8 @@
 **
 ** One table holds metatable -> entry, name -> entry, and for each pool, by the
 ** uid of its store, the number of the last registration that its workers know.
+**
+** Size: what registers, saves and loads shares that table's form.
 */
 #include "codec/custom.h"
 
@@ -82,14 +84,20 @@ static int push_all(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Stack: metatable. Did C write parts of it? */
+static int has_c(lua_State *L) {
+  int t = lua_gettop(L), found = 0;
+  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+    found |= lua_iscfunction(L, -1);
+  return found;
+}
+
 /* Stack: metatable. Can it not be sent, because C wrote parts of it? */
 static int is_opaque(lua_State *L) {
   const ccp_what what = {"metatable", -1};
   ccp_buf b;
-  int t = lua_gettop(L), found = 0;
-  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
-    found |= lua_iscfunction(L, -1);
-  if (!found)
+  int t = lua_gettop(L);
+  if (!has_c(L))
     return 0;
   ccp_buf_init(&b);
   int rc = ccp_encode(L, t, 1, what, &b, NULL);
@@ -98,12 +106,12 @@ static int is_opaque(lua_State *L) {
   return rc != CCP_OK;
 }
 
-int ccp_codec_register_type(lua_State *L) {
+static int register_type(lua_State *L, int (*tell)(lua_State *L)) {
   ccp_ctx *ctx = ccp_ctx_get(L);
   luaL_checkstack(L, 16, "codec");
   lua_settop(L, 5);
   lua_pushvalue(L, 2);
-  int opaque = is_opaque(L);
+  int opaque = tell(L);
   lua_pop(L, 1);
   int all = push_all(L);
   for (int i = 2; i <= 4; i++)
@@ -117,10 +125,16 @@ int ccp_codec_register_type(lua_State *L) {
   return 0;
 }
 
+int ccp_codec_register_type(lua_State *L) {
+  return register_type(L, is_opaque);
+}
+
+/* No name is known yet of what a module has in C that is being opened; to look
+** would take longer than all the rest. */
 int ccp_codec_register(lua_State *L) {
   lua_settop(L, 4);
   lua_pushliteral(L, HERE);
-  return ccp_codec_register_type(L);
+  return register_type(L, has_c);
 }
 
 void ccp_codec_types_known(lua_State *L, uint64_t uid, int copied) {

@@ -109,21 +109,21 @@ static void close_foreign(const int *keep, int n) {
 }
 
 pid_t ccp_process_fork(const int *keep, int n) {
+  sigset_t all, old;
+  pid_t pid;
   (void)fflush(NULL); /* or both processes would write what is buffered */
-  return ccp_process_fork_silent(keep, n);
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+  pid = ccp_process_fork_silent(keep, n);
+  if (pid != 0)
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return pid;
 }
 
 pid_t ccp_process_fork_silent(const int *keep, int n) {
-  sigset_t all, old;
-  pid_t pid;
-  (void)sigfillset(&all);
-  (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-  pid = fork();
-  if (pid == 0) {
+  pid_t pid = fork();
+  if (pid == 0)
     close_foreign(keep, n);
-    return 0;
-  }
-  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
   return pid;
 }
 
@@ -144,7 +144,7 @@ static void unblock_signals(void) {
   (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The zygote has set all others to their defaults already, or blocks them. */
+/* The zygote has set all others to their defaults already. */
 int ccp_process_be_worker(pid_t parent) {
   (void)setpgid(0, 0);
   (void)signal(SIGCHLD, SIG_DFL);
@@ -165,13 +165,11 @@ int ccp_process_be_child(pid_t parent) {
   return getppid() == parent;
 }
 
-void ccp_process_be_zygote(sigset_t *deaf) {
-  static const int blocked[] = {SIGHUP, SIGQUIT, SIGTERM, SIGPIPE, SIGTSTP};
+void ccp_process_be_zygote(void) {
+  sigset_t all;
   default_signals();
-  (void)sigemptyset(deaf);
-  for (size_t i = 0; i < sizeof blocked / sizeof *blocked; i++)
-    (void)sigaddset(deaf, blocked[i]);
-  (void)pthread_sigmask(SIG_SETMASK, deaf, NULL);
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
 int ccp_process_pidfd(pid_t pid) {

@@ -123,7 +123,8 @@ static void obey(zygote *z) {
   int rc;
   while ((rc = ccp_fd_recv(z->fd, &m, sizeof m)) == CCP_OK) {
     if (m.order == CCP_Z_SPAWN)
-      spawn(z, (uint32_t)m.index);
+      for (int32_t i = 0; i < m.value; i++)
+        spawn(z, (uint32_t)m.index + (uint32_t)i);
     else if (m.order == CCP_Z_SIGNAL)
       signal_worker(z, (uint32_t)m.index, m.value);
   }
@@ -133,20 +134,19 @@ static void obey(zygote *z) {
 
 /* SIGCHLD is blocked except in ppoll, so no death goes unnoticed between
 ** reaping and waiting. */
-static void live(zygote *z, const sigset_t *deaf) {
+static void live(zygote *z) {
   struct sigaction sa;
-  sigset_t child;
+  sigset_t but_child;
   memset(&sa, 0, sizeof sa);
   sa.sa_handler = on_child;
   (void)sigemptyset(&sa.sa_mask);
   (void)sigaction(SIGCHLD, &sa, NULL);
-  (void)sigemptyset(&child);
-  (void)sigaddset(&child, SIGCHLD);
-  (void)sigprocmask(SIG_BLOCK, &child, NULL);
+  (void)sigfillset(&but_child);
+  (void)sigdelset(&but_child, SIGCHLD);
   for (;;) {
     struct pollfd set[2] = {{z->fd, POLLIN, 0}, {z->program, POLLIN, 0}};
     reap(z);
-    if (ppoll(set, 2, NULL, deaf) <= 0)
+    if (ppoll(set, 2, NULL, &but_child) <= 0)
       continue;
     if (set[1].revents)
       end_all(z);
@@ -157,8 +157,7 @@ static void live(zygote *z, const sigset_t *deaf) {
 static void be_zygote(zygote *z, pid_t program) {
   size_t bytes = z->plan->board->workers * sizeof *z->children;
   char name[16];
-  sigset_t deaf;
-  ccp_process_be_zygote(&deaf);
+  ccp_process_be_zygote();
   ccp_process_widen_output();
   (void)snprintf(name, sizeof name, "%.13s_z", z->plan->name);
   ccp_thread_name(name);
@@ -169,7 +168,7 @@ static void be_zygote(zygote *z, pid_t program) {
   if (!z->children || !z->L || getppid() != program)
     _exit(EXIT_FAILURE);
   ccp_mapping_hide(z->children, bytes); /* written at each fork: not copied */
-  live(z, &deaf);
+  live(z);
 }
 
 /* ---------------------------------------------------------- in the program */
