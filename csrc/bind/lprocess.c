@@ -24,6 +24,7 @@
 #include "os/futex.h"
 #include "os/process.h"
 #include "shared/arena.h"
+#include "shared/object.h"
 
 #define NO_PROCESS UINT32_MAX      /* as the id: the fork failed */
 #define UNWATCHED (UINT32_MAX - 1) /* the watcher is not there yet */
@@ -168,6 +169,7 @@ static void watch(void *arg) {
     memset(&info, 0, sizeof info);
     rc = waitid(P_PID, (id_t)id, &info, WEXITED | WNOWAIT);
   } while (rc != 0 && errno == EINTR);
+  ccp_object_reap_process((int32_t)id);
   bury(h, (pid_t)id, rc == 0 ? &info : NULL);
 }
 

@@ -69,14 +69,24 @@ static size_t wanted_size(void) {
   return n && n <= SIZE_MAX >> shift ? (size_t)(n << shift) : usual;
 }
 
-static void reserve(void) {
+/* As much as can be had of 'n' bytes. Where that is not all of it, addresses
+** are scarce, and boards, stacks and heaps need theirs: a quarter is kept. */
+static void reserve_at_most(size_t n) {
   const size_t least = (size_t)1 << 20;
-  size_t n = wanted_size();
-  n = n < least ? least : n;
-  for (; n >= least && !base; n /= 2) {
+  size_t most = n < least ? least : n;
+  for (n = most; n >= least && !base; n /= 2) {
     base = ccp_mapping_shared(n);
     size = n;
   }
+  if (base && size < most && size / 4 >= least) {
+    n = size / 4;
+    ccp_mapping_free(base + n, size - n);
+    size = n;
+  }
+}
+
+static void reserve(void) {
+  reserve_at_most(wanted_size());
   if (!base)
     return;
   (void)madvise(base, size, MADV_DONTDUMP);

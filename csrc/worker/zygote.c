@@ -19,6 +19,7 @@
 #include "os/mapping.h"
 #include "os/process.h"
 #include "os/thread.h"
+#include "shared/object.h"
 #include "worker/vm.h"
 
 typedef struct zygote {
@@ -76,10 +77,12 @@ static void spawn(zygote *z, uint32_t index) {
 }
 
 /* The group is signalled before its leader is reaped: until then nobody else
-** can get the number. */
+** can get the number. Locks that it held are free before anybody hears of its
+** end. */
 static void bury(zygote *z, pid_t pid) {
   int status = 0;
   (void)kill(-pid, SIGKILL);
+  ccp_object_reap_process(pid);
   CCP_FAULT("reap");
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
     ;
