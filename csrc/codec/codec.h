@@ -30,6 +30,10 @@ typedef struct ccp_what {
 typedef struct ccp_ctx ccp_ctx;
 ccp_ctx *ccp_codec_of(lua_State *L);
 
+/* How often this state has dumped a function, and loaded one from a dump. May
+** raise memory errors. */
+void ccp_codec_counts(lua_State *L, uint64_t *dumps, uint64_t *loads);
+
 /* Registers values with a given metatable: the stack holds name (string without
 ** zeros), metatable (table), save and load (functions) at 1..4, already
 ** checked. save(value) gives the values that travel, load(...) remakes it from

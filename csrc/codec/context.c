@@ -162,3 +162,9 @@ void ccp_scratch_give(ccp_scratch *s) {
 ccp_ctx *ccp_codec_of(lua_State *L) {
   return ccp_ctx_get(L);
 }
+
+void ccp_codec_counts(lua_State *L, uint64_t *dumps, uint64_t *loads) {
+  const ccp_ctx *ctx = ccp_ctx_get(L);
+  *dumps = ctx->dumps;
+  *loads = ctx->loads;
+}

@@ -61,6 +61,7 @@ typedef struct ccp_ctx {
   ccp_got got[CCP_FUNC_WAYS];
   uint64_t sent_count;          /* ids kept in CCP_UV_SENT */
   uint64_t loaded_count;        /* functions kept in CCP_UV_LOADED */
+  uint64_t dumps, loads;        /* of functions, ever */
   ccp_scratch *enc;             /* borrowed: CCP_UV_ENC */
   ccp_scratch *dec;             /* borrowed: CCP_UV_DEC */
   lua_Integer custom_count;     /* registrations so far */
