@@ -69,7 +69,13 @@ void ccp_codec_inherit(lua_State *L);
 int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                const ccp_funcs *fs);
 
-/* The same, but the first value, if a string "module.function", is what the
+/* After CCP_E_NOTSENDABLE: pushes what a `save` raised, once, and returns 1; or
+** returns 0, if that was not the reason or it raised nil. May raise memory
+** errors. */
+int ccp_codec_cause(lua_State *L);
+
+/* As ccp_encode, but the first value, if a string "module.function", is what
+*the
 ** decoder resolves with require. */
 int ccp_encode_call(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                     const ccp_funcs *fs);

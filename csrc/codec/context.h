@@ -25,7 +25,8 @@ enum {
   CCP_UV_LOADED,      /* id -> function: func.c */
   CCP_UV_ENC,         /* anchors `enc` */
   CCP_UV_DEC,         /* anchors `dec` */
-  CCP_UV_COUNT = CCP_UV_DEC
+  CCP_UV_CAUSE,       /* what a `save` raised: see ccp_codec_cause */
+  CCP_UV_COUNT = CCP_UV_CAUSE
 };
 
 enum { CCP_FUNC_WAYS = 8 }; /* functions found without a table */
