@@ -146,6 +146,15 @@ static int core_register(lua_State *L) {
   return ccp_codec_register_type(L);
 }
 
+/* functions() -> how often this state has dumped a function, and loaded one. */
+static int core_functions(lua_State *L) {
+  uint64_t dumps, loads;
+  ccp_codec_counts(L, &dumps, &loads);
+  lua_pushinteger(L, (lua_Integer)dumps);
+  lua_pushinteger(L, (lua_Integer)loads);
+  return 2;
+}
+
 /* once(table) -> the table of the first call in this state. */
 static int core_once(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -192,6 +201,7 @@ int luaopen_ccpool_core(lua_State *L) {
       {"sleep", core_sleep},
       {"print", ccp_vm_print},
       {"register", core_register},
+      {"functions", core_functions},
       {"watch", ccp_future_watch},
       {"failed", ccp_future_failed},
       {"loop_fd", ccp_future_loop_fd},

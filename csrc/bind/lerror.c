@@ -45,11 +45,15 @@ static int raise_sys(lua_State *L, const char *what) {
   return lua_error(L);
 }
 
-/* Stack: path. Pushes the error. */
+/* Stack: path, cause. Pushes the error. */
 static void not_sendable(lua_State *L) {
-  lua_createtable(L, 0, 1);
+  luaL_checkstack(L, 6, NULL);
+  lua_createtable(L, 0, 2);
   lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "cause");
+  lua_pushvalue(L, -3);
   lua_setfield(L, -2, "path");
+  lua_remove(L, -2);
   lua_pushfstring(L, "cannot send %s", lua_tostring(L, -2));
   lua_insert(L, -2);
   ccp_error_make(L, "NotSendableError", lua_tostring(L, -2));
@@ -76,6 +80,8 @@ int ccp_error_raise(lua_State *L, int code, const char *what) {
   if (code == CCP_E_SYS)
     return raise_sys(L, what);
   if (code == CCP_E_NOTSENDABLE) {
+    if (!ccp_codec_cause(L))
+      lua_pushnil(L);
     not_sendable(L);
     return lua_error(L);
   }
@@ -180,6 +186,19 @@ static void of_broken(lua_State *L, const unsigned char *bytes, size_t len) {
   ccp_error_broken(L);
 }
 
+/* The path, then, behind a zero, what a `save` raised. */
+static void of_not_sendable(lua_State *L, const char *bytes, size_t len) {
+  size_t path_len = strnlen(bytes, len), used;
+  int top = lua_gettop(L);
+  lua_pushlstring(L, bytes, path_len);
+  if (len > path_len + 1)
+    (void)ccp_decode(L, bytes + path_len + 1, len - path_len - 1, &used, NULL);
+  lua_settop(L, top + 2);
+  not_sendable(L);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
 void ccp_error_of_reply(lua_State *L, uint8_t status, const void *bytes,
                         size_t len) {
   luaL_checkstack(L, 10, NULL);
@@ -189,10 +208,7 @@ void ccp_error_of_reply(lua_State *L, uint8_t status, const void *bytes,
     of_error(L, bytes, len);
     return;
   case CCP_R_NOTSENDABLE:
-    lua_pushlstring(L, bytes, len);
-    not_sendable(L);
-    lua_remove(L, -2);
-    lua_remove(L, -2);
+    of_not_sendable(L, bytes, len);
     break;
   case CCP_R_CRASH:
     of_crash(L, bytes, len);

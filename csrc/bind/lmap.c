@@ -428,22 +428,43 @@ static void encode_function(lua_State *L, ccp_map *m) {
     (void)ccp_error_raise(L, rc, NULL);
 }
 
+static void refuse_hole(lua_State *L, lua_Integer i) {
+  luaL_where(L, 2); /* the program: this is called by map's Lua part */
+  lua_pushfstring(L,
+                  "bad argument #2 to 'map' (element %I of the array is nil)",
+                  (LUAI_UACINT)i);
+  lua_concat(L, 2);
+  lua_error(L);
+}
+
+/* Has the table on the top elements behind its length? A length may end at any
+** hole, and Lua 5.5 likes the first. */
+static int goes_on(lua_State *L, lua_Integer n) {
+  if (n > 0)
+    lua_pushinteger(L, n);
+  else
+    lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pop(L, 1);
+    if (lua_isinteger(L, -1) && lua_tointeger(L, -1) > n) {
+      lua_pop(L, 1);
+      return 1;
+    }
+  }
+  return 0;
+}
+
 /* A hole in a long array shows only when it is come to; what was submitted
 ** until then is cancelled. */
 static void check_holes(lua_State *L, const ccp_map *m) {
   lua_getiuservalue(L, 1, CCP_MAP_SOURCE);
   for (lua_Integer i = 1; i <= m->n && m->n <= SCAN_MOST; i++) {
-    if (lua_rawgeti(L, -1, i) == LUA_TNIL) {
-      luaL_where(L, 2); /* the program: this is called by map's Lua part */
-      lua_pushfstring(L,
-                      "bad argument #2 to 'map' (element %I of the array is "
-                      "nil)",
-                      (LUAI_UACINT)i);
-      lua_concat(L, 2);
-      lua_error(L);
-    }
+    if (lua_rawgeti(L, -1, i) == LUA_TNIL)
+      refuse_hole(L, i);
     lua_pop(L, 1);
   }
+  if (goes_on(L, m->n))
+    refuse_hole(L, m->n + 1);
   lua_pop(L, 1);
 }
 

@@ -30,6 +30,10 @@ typedef struct ccp_what {
 typedef struct ccp_ctx ccp_ctx;
 ccp_ctx *ccp_codec_of(lua_State *L);
 
+/* How often this state has dumped a function, and loaded one from a dump. May
+** raise memory errors. */
+void ccp_codec_counts(lua_State *L, uint64_t *dumps, uint64_t *loads);
+
 /* Registers values with a given metatable: the stack holds name (string without
 ** zeros), metatable (table), save and load (functions) at 1..4, already
 ** checked. save(value) gives the values that travel, load(...) remakes it from
@@ -68,8 +72,14 @@ void ccp_codec_inherit(lua_State *L);
 int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                const ccp_funcs *fs);
 
-/* The same, but the first value, if a string "module.function", is what the
-** decoder resolves with require. */
+/* After CCP_E_NOTSENDABLE: pushes what a `save` raised, once, and returns 1; or
+** returns 0, if that was not the reason or it raised nil. May raise memory
+** errors. */
+int ccp_codec_cause(lua_State *L);
+
+/* As ccp_encode, but the first value, if a string "module.function", is what
+ *the
+ ** decoder resolves with require. */
 int ccp_encode_call(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                     const ccp_funcs *fs);
 

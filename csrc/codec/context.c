@@ -169,3 +169,22 @@ void ccp_scratch_give(ccp_scratch *s) {
 ccp_ctx *ccp_codec_of(lua_State *L) {
   return ccp_ctx_get(L);
 }
+
+int ccp_codec_cause(lua_State *L) {
+  luaL_checkstack(L, 4, "codec");
+  (void)ccp_ctx_get(L);
+  ccp_ctx_push(L);
+  int found = lua_getiuservalue(L, -1, CCP_UV_CAUSE) != LUA_TNIL;
+  lua_pushnil(L);
+  lua_setiuservalue(L, -3, CCP_UV_CAUSE);
+  lua_remove(L, -2);
+  if (!found)
+    lua_pop(L, 1);
+  return found;
+}
+
+void ccp_codec_counts(lua_State *L, uint64_t *dumps, uint64_t *loads) {
+  const ccp_ctx *ctx = ccp_ctx_get(L);
+  *dumps = ctx->dumps;
+  *loads = ctx->loads;
+}

@@ -26,7 +26,8 @@ enum {
   CCP_UV_LOADED,      /* id -> function: func.c */
   CCP_UV_ENC,         /* anchors `enc` */
   CCP_UV_DEC,         /* anchors `dec` */
-  CCP_UV_COUNT = CCP_UV_DEC
+  CCP_UV_CAUSE,       /* what a `save` raised: see ccp_codec_cause */
+  CCP_UV_COUNT = CCP_UV_CAUSE
 };
 
 enum { CCP_FUNC_WAYS = 8 }; /* functions found without a table */
@@ -64,6 +65,7 @@ typedef struct ccp_ctx {
   const ccp_funcs *saving_for;  /* borrowed: while a save function runs */
   uint64_t sent_count;          /* ids kept in CCP_UV_SENT */
   uint64_t loaded_count;        /* functions kept in CCP_UV_LOADED */
+  uint64_t dumps, loads;        /* of functions, ever */
   ccp_scratch *enc;             /* borrowed: CCP_UV_ENC */
   ccp_scratch *dec;             /* borrowed: CCP_UV_DEC */
   lua_Integer custom_count;     /* registrations so far */

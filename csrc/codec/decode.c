@@ -158,7 +158,7 @@ static int open_type(ccp_dec *d, uint64_t off, int shared) {
 static void push_dump(ccp_dec *d) {
   size_t len;
   const void *dump = read_text(d, &len);
-  ccp_func_load(d->L, dump, len);
+  ccp_func_load(d->L, d->ctx, dump, len);
 }
 
 /* --- values --- */

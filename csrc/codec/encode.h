@@ -115,6 +115,10 @@ int ccp_enc_step_saved(ccp_enc *e);
 ** ccp_path_push. */
 int ccp_enc_refuse(ccp_enc *e, const char *why);
 
+/* The same for what its `save` raised, which is on the top: it is kept as the
+** cause. */
+int ccp_enc_refuse_saved(ccp_enc *e);
+
 /* The object on the top was found in the memo. */
 int ccp_enc_put_ref(ccp_enc *e, uint64_t word);
 

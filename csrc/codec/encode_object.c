@@ -10,11 +10,30 @@
 #include "codec/names.h"
 #include "os/codes.h"
 
-int ccp_enc_refuse(ccp_enc *e, const char *why) {
+static int refuse(ccp_enc *e, const char *why) {
   ccp_path_push(e, why);
   lua_replace(e->L, e->top + 1);
   lua_settop(e->L, e->top + 1);
   return CCP_E_NOTSENDABLE;
+}
+
+/* What a `save` raised, or nil, is on the top. */
+static void keep_cause(ccp_enc *e) {
+  lua_setiuservalue(e->L, ccp_enc_ctx(e), CCP_UV_CAUSE);
+}
+
+int ccp_enc_refuse(ccp_enc *e, const char *why) {
+  lua_pushnil(e->L);
+  keep_cause(e);
+  return refuse(e, why);
+}
+
+int ccp_enc_refuse_saved(ccp_enc *e) {
+  lua_State *L = e->L;
+  lua_pushvalue(L, -1);
+  keep_cause(e);
+  const char *why = lua_tostring(L, -1);
+  return refuse(e, why != NULL ? why : "its save failed");
 }
 
 int ccp_enc_put_ref(ccp_enc *e, uint64_t word) {

@@ -136,10 +136,8 @@ int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
   lua_State *L = e->L;
   int n = 0;
   e->ctx->saving_for = e->fs; /* what it saves may be encoding, too */
-  if (ccp_custom_save(L, &n) != LUA_OK) {
-    const char *msg = lua_tostring(L, -1);
-    return ccp_enc_refuse(e, msg != NULL ? msg : "its save failed");
-  }
+  if (ccp_custom_save(L, &n) != LUA_OK)
+    return ccp_enc_refuse_saved(e);
   /* User code ran: a string may have died, another may have its address. */
   if (e->s->strs != NULL)
     ccp_strs_clear(e->s->strs, 0);

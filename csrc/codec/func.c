@@ -153,6 +153,7 @@ int ccp_func_send(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
   out->nups = ccp_func_nups(L);
   out->env = is_env_only(L, out->nups);
   int rc = dump(L, text);
+  ctx->dumps++;
   if (rc != CCP_OK || fs == NULL)
     return rc != CCP_OK ? rc : CCP_E_FULL;
   out->uid = fs->uid;
@@ -199,7 +200,7 @@ static void check_origin(lua_State *L, const unsigned char *p) {
   lua_error(L);
 }
 
-void ccp_func_load(lua_State *L, const void *sealed, size_t len) {
+void ccp_func_load(lua_State *L, ccp_ctx *ctx, const void *sealed, size_t len) {
   const unsigned char *p = sealed;
   if (len >= CCP_SEAL)
     check_origin(L, p);
@@ -214,16 +215,18 @@ void ccp_func_load(lua_State *L, const void *sealed, size_t len) {
     lua_pushfstring(L, "cannot load a function: %s", lua_tostring(L, -1));
   if (rc != LUA_OK)
     lua_error(L);
+  ctx->loads++;
 }
 
-static void load_kept(lua_State *L, const ccp_funcs *fs, uint64_t id) {
+static void load_kept(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
+                      uint64_t id) {
   const void *p = NULL;
   size_t len = 0;
   if (fs == NULL || fs->get(fs->ud, id, &p, &len) != CCP_OK) {
     lua_pushliteral(L, "malformed message: unknown function");
     lua_error(L);
   }
-  ccp_func_load(L, p, len);
+  ccp_func_load(L, ctx, p, len);
 }
 
 /* Pushes the plain function of that id, from the table or new. */
@@ -238,7 +241,7 @@ static void fetch_plain(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
   lua_replace(L, -2);
   if (lua_rawgeti(L, -1, (lua_Integer)id) != LUA_TFUNCTION) {
     lua_pop(L, 1);
-    load_kept(L, fs, id);
+    load_kept(L, ctx, fs, id);
     if (ccp_func_nups(L) > 1) {
       lua_pushliteral(L, "malformed message: upvalues missing");
       lua_error(L);
@@ -260,7 +263,7 @@ static void set_env(lua_State *L) {
 void ccp_func_fetch(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
                     uint64_t id, int plain) {
   if (!plain) {
-    load_kept(L, fs, id);
+    load_kept(L, ctx, fs, id);
     return;
   }
   ccp_got *got = &ctx->got[id % CCP_FUNC_WAYS];

@@ -41,7 +41,7 @@ void ccp_func_fetch(lua_State *L, ccp_ctx *ctx, const ccp_funcs *fs,
                     uint64_t id, int plain);
 
 /* Pushes a new function made from a sealed dump. Raises. */
-void ccp_func_load(lua_State *L, const void *sealed, size_t len);
+void ccp_func_load(lua_State *L, ccp_ctx *ctx, const void *sealed, size_t len);
 
 /* How many upvalues the Lua function on the top has. */
 int ccp_func_nups(lua_State *L);

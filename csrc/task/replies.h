@@ -20,7 +20,8 @@ enum {
 enum ccp_reply_status {
   CCP_R_VALUES,      /* message of the values returned */
   CCP_R_ERROR,       /* message of the error value and the traceback */
-  CCP_R_NOTSENDABLE, /* text: the path of what cannot travel */
+  CCP_R_NOTSENDABLE, /* text: the path of what cannot travel; a zero
+                        and, if a `save` raised something, that as a message */
   CCP_R_MEMORY,      /* text: out of memory */
   CCP_R_INIT,        /* the initializer failed: as CCP_R_ERROR */
   CCP_R_TRACE,       /* ccp_trace_note: about the reply that follows */

@@ -52,6 +52,21 @@ static void push_function(lua_State *L, ccp_caller *c, const ccp_item *item) {
     lua_pushvalue(L, c->fn);
 }
 
+/* Stack: path. What is told of values that cannot travel: the path and, behind
+** a zero, what a `save` raised, if that can travel. Returns the status. */
+static int not_sendable(lua_State *L, ccp_caller *c) {
+  const ccp_what what = {"error", -1};
+  const char *path = lua_tostring(L, -1);
+  int rc;
+  ccp_buf_reset(&c->out);
+  rc = ccp_buf_put(&c->out, path, strlen(path) + 1);
+  if (rc == CCP_OK && ccp_codec_cause(L))
+    rc = ccp_encode_in(L, c->codec, lua_gettop(L), 1, what, &c->out,
+                       &ccp_funcs_home);
+  return rc == CCP_OK || rc == CCP_E_NOTSENDABLE ? CCP_R_NOTSENDABLE
+                                                 : CCP_R_MEMORY;
+}
+
 int ccp_caller_run(lua_State *L, ccp_caller *c, const ccp_item *item) {
   const ccp_what what = {"result", 1};
   int base, n, rc;
@@ -81,10 +96,9 @@ int ccp_caller_run(lua_State *L, ccp_caller *c, const ccp_item *item) {
     luaL_checkstack(L, 8, "too many results");
   rc = ccp_encode_in(L, c->codec, base, n, what, &c->out, &ccp_funcs_home);
   if (rc == CCP_E_NOTSENDABLE) {
-    const char *path = lua_tostring(L, -1);
-    rc = ccp_buf_put(&c->out, path, strlen(path));
+    rc = not_sendable(L, c);
     lua_settop(L, base - 1);
-    return rc == CCP_OK ? CCP_R_NOTSENDABLE : CCP_R_MEMORY;
+    return rc;
   }
   lua_settop(L, base - 1);
   return rc == CCP_OK ? CCP_R_VALUES : CCP_R_MEMORY;
@@ -108,12 +122,9 @@ static int encode_error(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
   ccp_buf_reset(&c->out);
   rc = ccp_encode(L, 2, 2, what, &c->out, &ccp_funcs_home);
-  if (rc == CCP_E_NOTSENDABLE) {
-    const char *path = lua_tostring(L, -1);
-    ccp_buf_reset(&c->out);
-    rc = ccp_buf_put(&c->out, path, strlen(path));
-    lua_pushinteger(L, rc == CCP_OK ? CCP_R_NOTSENDABLE : CCP_R_MEMORY);
-  } else
+  if (rc == CCP_E_NOTSENDABLE)
+    lua_pushinteger(L, not_sendable(L, c));
+  else
     lua_pushinteger(L, rc == CCP_OK ? CCP_R_ERROR : CCP_R_MEMORY);
   return 1;
 }

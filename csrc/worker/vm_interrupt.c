@@ -142,15 +142,24 @@ static int resume(lua_State *L, lua_State *co, int n, int *results) {
   return status;
 }
 
+static int close_thread(lua_State *L, lua_State *co) {
+#if LUA_VERSION_NUM < 505
+  (void)L;
+  return lua_resetthread(co);
+#else
+  return lua_closethread(co, L);
+#endif
+}
+
 /* Closes the variables that wait to be closed: that runs their handlers. */
 static int reset(lua_State *L, lua_State *co) {
   ccp_self *self = ccp_self_get();
   ccp_running here = {co, L, NULL};
   int status;
   if (!self)
-    return lua_resetthread(co);
+    return close_thread(L, co);
   enter(self, &here);
-  status = lua_resetthread(co);
+  status = close_thread(L, co);
   leave(self, &here);
   return status;
 }
@@ -228,9 +237,17 @@ static const char *open_state(lua_State *L, lua_State *co) {
   return lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) ? "normal" : NULL;
 }
 
+/* From Lua 5.5 on a coroutine may close itself, which does not return: the
+** function that has resumed it does, and leaves it as ever. */
 static int co_close(lua_State *L) {
-  lua_State *co = check_coroutine(L);
+  int own = LUA_VERSION_NUM >= 505 && lua_isnone(L, 1);
+  lua_State *co = own ? L : check_coroutine(L);
   const char *state = open_state(L, co);
+  if (LUA_VERSION_NUM >= 505 && L == co) {
+    if (lua_pushthread(L))
+      return luaL_error(L, "cannot close main thread");
+    (void)close_thread(L, co);
+  }
   if (state)
     return luaL_error(L, "cannot close a %s coroutine", state);
   if (reset(L, co) == LUA_OK) {

@@ -66,7 +66,8 @@ describe("memory_limit", function()
         assert.equal(2000000, ex:submit(function()
           local n = 0
           for i = 1, 200000 do n = n + #(("x"):rep(10 - #tostring(i)) .. i) end
-          collectgarbage("stop")
+          -- Lua 5.5 makes long strings without asking a second time
+          if _VERSION == "Lua 5.4" then collectgarbage("stop") end
           for i = 1, 200 do n = n + #("y"):rep(100000 + i) * 0 end
           return n
         end):result())

@@ -57,7 +57,7 @@ describe("an error that nobody looked at", function()
         drop(ex, nil, nil)
         drop(ex, nil, { code = 5, text = ("x"):rep(100000) })
         assert.equal(2, #heard)
-        assert.is_nil(heard[1][1])
+        assert.equal(select(2, pcall(error, nil)), heard[1][1]) -- Lua 5.5 has a text for it
         assert.equal(5, heard[2][1].code)
         assert.equal(100000, #heard[2][1].text)
       end)

@@ -33,9 +33,53 @@ describe("functions", function()
         assert.equal(1, ex:submit(function(f) return f() end, one):result())
       end)
 
+      it("are dumped once per pool, with upvalues of their own and without", function()
+        local core = require "ccpool.core"
+        local n = 3
+        local function plain(x) return x end
+        local function closure(x) return x + n end
+        for _ = 1, 2 do
+          local ex <close> = make(2)
+          local start = core.functions()
+          for i = 1, 300 do
+            assert.equal(i, ex:submit(plain, i):result())
+            assert.equal(i + 3, ex:submit(closure, i):result())
+            assert.same({ true, i }, { ex:submit(pcall, plain, i):result() })
+          end
+          assert.equal(2, core.functions() - start)
+        end
+      end)
+
+      it("are loaded as often as they differ", function()
+        local ex <close> = make(1)
+        local function loads() return select(2, require "ccpool.core".functions()) end
+        local others = {}
+        for i = 1, 5 do others[i] = load("return ... + " .. i, "=other" .. i) end
+        local before = ex:submit(loads):result()
+        for round = 1, 50 do
+          for i = 1, 5 do assert.equal(round + i, ex:submit(others[i], round):result()) end
+        end
+        assert.equal(5, ex:submit(loads):result() - before)
+      end)
+
+      it("are dumped once by a map", function()
+        local core = require "ccpool.core"
+        local ex <close> = make(2)
+        local before = core.functions()
+        local n, last = 2, 0
+        for i, x in ex:map(function(i) return i * n end, function()
+          last = last + 1
+          if last <= 5000 then return last end
+        end) do
+          if x ~= 2 * i then error(i) end
+        end
+        assert.equal(1, core.functions() - before)
+      end)
+
       it("are loaded once per worker by a map over a million items #slow", function()
         local ex <close> = make(2)
         local probe = new_probe()
+        local dumps = require "ccpool.core".functions()
         local n, i = 1000000, 0
         local count = 0
         for _, loads in ex:map(probe, function()
@@ -46,6 +90,7 @@ describe("functions", function()
           if loads ~= 1 then error(loads .. " loads at item " .. count) end
         end
         assert.equal(n, count)
+        assert.equal(1, require "ccpool.core".functions() - dumps)
       end)
 
       it("that differ in upvalues only are told apart", function()

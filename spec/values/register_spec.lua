@@ -140,6 +140,40 @@ describe("ccpool.register", function()
         assert.equal(2, ex:submit(function(o) return o:double() end, Class.new(1)):result())
       end)
 
+      it("tells what save raised as the error's cause, of arguments and of results", function()
+        local raised = { code = 5 }
+        local Class = new_class("spec.cause." .. kind, function(o) error(o.v or raised, 0) end)
+        local ex <close> = make(1)
+        local err = pools.fails_with("NotSendableError", ex.submit, ex, print, Class.new())
+        assert.equal(raised, err.cause)
+        assert.equal("argument 1 (its save failed)", err.path)
+        err = pools.fails_with("NotSendableError", ex.submit, ex, print, Class.new("in words"))
+        assert.equal("in words", err.cause)
+        err = pools.fails_with("NotSendableError", ex.submit, ex, print, coroutine.create(print))
+        assert.is_nil(err.cause)
+        local task = function(c, v, how)
+          local o = setmetatable({ v = v }, c)
+          if how then error(o) end
+          return o
+        end
+        for _, how in ipairs{ false, true } do
+          for _, v in ipairs{ "in words", { deep = { 1 } }, 17 } do
+            err = ex:submit(task, Class, v, how):exception()
+            assert.is_true(ccpool.is_error(err, "NotSendableError"))
+            assert.same(v, err.cause)
+            assert.matches(how and "^error %(" or "^result 1 %(", err.path)
+          end
+        end
+        err = ex:submit(task, Class, print, true):exception()
+        assert.equal(print, err.cause)
+        err = ex:submit(function(c)
+          return setmetatable({ v = { coroutine.create(print) } }, c)
+        end, Class):exception()
+        assert.equal("result 1 (its save failed)", err.path)
+        if kind ~= "serial" then assert.is_nil(err.cause) end -- it cannot travel either
+        assert.equal(4.0, ex:submit(math.sqrt, 16):result())
+      end)
+
       it("fails that task if load fails, and nothing else", function()
         local Class = new_class("spec.load." .. kind, nil, function(v)
           if v < 0 then error("negative", 0) end
