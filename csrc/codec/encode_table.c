@@ -83,15 +83,19 @@ static int put_nils(ccp_enc *e, ccp_frame *f, int nils) {
   return rc;
 }
 
+/* Writes the string at idx. */
+static inline int put_string(ccp_enc *e, int idx) {
+  int slot = ccp_strs_slot(e->s->strs, lua_topointer(e->L, idx));
+  return slot >= 0 ? ccp_emit_slot(e->b, slot) : ccp_enc_new_string(e, idx, 0);
+}
+
 /* Writes the value above the key, of that type, and pops it, or opens it as a
 ** frame. */
 static inline int put_value(ccp_enc *e, int key, int type) {
   lua_State *L = e->L;
   int rc;
   if (type == LUA_TSTRING) {
-    int slot = ccp_strs_slot(e->s->strs, lua_topointer(L, key + 1));
-    rc = slot >= 0 ? ccp_emit_slot(e->b, slot)
-                   : ccp_enc_new_string(e, key + 1, 0);
+    rc = put_string(e, key + 1);
   } else {
     rc = type == LUA_TTABLE ? CCP_NAMELESS : ccp_enc_scalar(e, key + 1, type);
     if (rc == CCP_NAMELESS)
@@ -210,37 +214,63 @@ static int put_dense_numbers(ccp_enc *e, ccp_frame *f, int t) {
   return ccp_emit_run(e->b, &run);
 }
 
+/* Writes strings from the item f->next + 1 on, which is on the top, until
+** another value is there or a nil. Only then, and now and again, the stack is
+** cut back. Returns that value's type, or an error. */
+static int put_dense_strings(ccp_enc *e, ccp_frame *f, int t) {
+  lua_State *L = e->L;
+  int at = t + 2, type;
+  do {
+    int rc = put_string(e, at);
+    if (rc != CCP_OK)
+      return rc;
+    f->next++;
+    if (++at > t + PAIRS_AHEAD) {
+      at = t + 2;
+      lua_settop(L, t + 1);
+    }
+    type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
+  } while (type == LUA_TSTRING && f->next < f->count);
+  if (at > t + 2)
+    lua_replace(L, t + 2);
+  lua_settop(L, t + 2);
+  return f->next < f->count ? type : LUA_TNIL;
+}
+
+/* Writes the array item on the top, of that type, or opens it. */
+static int put_dense_item(ccp_enc *e, ccp_frame *f, int t, int type) {
+  f->next++;
+  if (type == LUA_TNUMBER)
+    return put_dense_numbers(e, f, t);
+  lua_pushinteger(e->L, (lua_Integer)f->next); /* for the path to the child */
+  lua_replace(e->L, t + 1);
+  return put_value(e, t + 1, type);
+}
+
 /* Writes array items by index until a child opens, or a nil or their end comes:
 ** then the last item's key is on the top, for lua_next. */
 static int put_dense(ccp_enc *e, int t) {
   lua_State *L = e->L;
   ccp_frame *f = ccp_enc_top(e);
-  int rc = CCP_WRITTEN;
-  lua_settop(L, t + 1);
-  while (rc == CCP_WRITTEN && f->next < f->count) {
+  while (f->next < f->count) {
     int type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
+    if (type == LUA_TSTRING)
+      type = put_dense_strings(e, f, t);
+    if (type < 0)
+      return type;
     if (type == LUA_TNIL)
       break;
-    f->next++;
-    if (type == LUA_TNUMBER) {
-      rc = put_dense_numbers(e, f, t);
-      continue;
-    }
-    if (type != LUA_TSTRING && type != LUA_TBOOLEAN) {
-      lua_pushinteger(L, (lua_Integer)f->next); /* for the path to the child */
-      lua_replace(L, t + 1);
-    }
-    rc = put_value(e, t + 1, type);
+    int rc = put_dense_item(e, f, t, type);
+    if (rc != CCP_WRITTEN)
+      return rc;
   }
-  if (rc != CCP_WRITTEN)
-    return rc;
   f->dense = 0;
   lua_settop(L, t);
   if (f->next > 0)
     lua_pushinteger(L, (lua_Integer)f->next);
   else
     lua_pushnil(L);
-  return rc;
+  return CCP_WRITTEN;
 }
 
 /* Writes array items until a child opens, or there are no more: then *pair
