@@ -80,6 +80,7 @@ build = {
         "csrc/codec/large.c",
         "csrc/codec/memo.c",
         "csrc/codec/names.c",
+        "csrc/codec/part.c",
         "csrc/codec/path.c",
         "csrc/codec/resolve.c",
         "csrc/codec/wire.c",

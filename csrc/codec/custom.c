@@ -40,11 +40,11 @@ static void set_entry(lua_State *L, int entry, int field, int value) {
   lua_rawseti(L, entry, field);
 }
 
-/* Stack: ..., metatable, entry. Pops both; from now on the table at `all` leads
-** from one to the other. */
-static void set_metatable(lua_State *L, ccp_ctx *ctx, int all) {
-  unsigned bit = ccp_custom_bit(lua_topointer(L, -2));
-  ctx->types[bit / 64] |= UINT64_C(1) << (bit % 64);
+static void set_metatable(lua_State *L, ccp_ctx *ctx, int all, int metatable,
+                          int entry) {
+  ccp_custom_note(ctx, lua_topointer(L, metatable));
+  lua_pushvalue(L, metatable);
+  lua_pushvalue(L, entry);
   lua_rawset(L, all);
 }
 
@@ -68,11 +68,8 @@ static void add_entry(lua_State *L, ccp_ctx *ctx, int all) {
   lua_pushvalue(L, load + 1); /* name */
   lua_pushvalue(L, entry);
   lua_rawset(L, all);
-  if (lua_istable(L, load - 2)) {
-    lua_pushvalue(L, load - 2);
-    lua_pushvalue(L, entry);
-    set_metatable(L, ctx, all);
-  }
+  if (lua_istable(L, load - 2))
+    set_metatable(L, ctx, all, load - 2, entry);
   lua_replace(L, load - 2);
   lua_settop(L, load - 2);
 }
@@ -394,9 +391,7 @@ static void learn_metatable(lua_State *L, ccp_ctx *ctx, int all) {
   lua_pushvalue(L, -1);
   if (lua_rawget(L, all) == LUA_TNIL) {
     set_entry(L, entry, CCP_E_METATABLE, entry + 2);
-    lua_pushvalue(L, entry + 2);
-    lua_pushvalue(L, entry);
-    set_metatable(L, ctx, all);
+    set_metatable(L, ctx, all, entry + 2, entry);
   }
   lua_settop(L, entry + 1);
 }

@@ -40,6 +40,10 @@ static inline unsigned ccp_custom_bit(const void *p) {
                     24) %
          (64 * CCP_TYPE_WORDS);
 }
+static inline void ccp_custom_note(ccp_ctx *ctx, const void *p) {
+  unsigned bit = ccp_custom_bit(p);
+  ctx->types[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
 static inline int ccp_custom_maybe(const ccp_ctx *ctx, const void *p) {
   unsigned bit = ccp_custom_bit(p);
   return ctx->types[bit / 64] >> (bit % 64) & 1;

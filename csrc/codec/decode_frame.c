@@ -147,19 +147,31 @@ static void check_key(ccp_dec *d) {
 ** 0 and has read nothing. */
 static inline int push_usual(ccp_dec *d) {
   const unsigned char *p = d->p;
-  if (d->end - p < 2)
+  size_t left = (size_t)(d->end - p), n;
+  if (left < 2)
     return 0;
-  if (p[0] == CCP_T_SREF && p[1] < d->defined) {
-    d->p = p + 2;
-    lua_pushvalue(d->L, ccp_dec_string(d, p[1]));
-    return 1;
+  unsigned tag = *p++;
+  if (tag == CCP_T_SREF && *p < d->defined) {
+    lua_pushvalue(d->L, ccp_dec_string(d, *p));
+    n = 1;
+  } else if (tag >= CCP_T_SMALL) {
+    lua_pushinteger(d->L, (int)tag - CCP_T_SMALL + CCP_SMALL_MIN);
+    n = 0;
+  } else if (tag >= CCP_T_SHORT && tag < CCP_T_DEFINE) {
+    n = tag - CCP_T_SHORT;
+    if (n >= left)
+      return 0;
+    lua_pushlstring(d->L, (const char *)p, n);
+  } else if (tag >= CCP_T_INT8 && tag <= CCP_T_INT64) {
+    n = (size_t)1 << (tag - CCP_T_INT8);
+    if (n >= left)
+      return 0;
+    lua_pushinteger(d->L, ccp_wire_signed(p, n));
+  } else {
+    return 0;
   }
-  if (p[0] >= CCP_T_SMALL) {
-    d->p = p + 1;
-    lua_pushinteger(d->L, (int)p[0] - CCP_T_SMALL + CCP_SMALL_MIN);
-    return 1;
-  }
-  return 0;
+  d->p = p + n;
+  return 1;
 }
 
 /* Array items until a child opens (0) or they end (1). */

@@ -30,13 +30,14 @@ enum {
 };
 
 typedef struct ccp_frame {
-  unsigned char at;   /* CCP_AT_* */
-  unsigned char meta; /* a metatable follows */
-  size_t off;         /* of its tag, in the buffer */
-  uint64_t next;      /* array index, upvalue or saved value at hand */
-  uint64_t count;     /* array items announced, upvalues or saved values */
-  uint64_t pairs;     /* written so far */
-  const void *obj;    /* borrowed: what is being saved, or the entry */
+  unsigned char at;    /* CCP_AT_* */
+  unsigned char meta;  /* a metatable follows */
+  unsigned char dense; /* all array items lie in the array part */
+  size_t off;          /* of its tag, in the buffer */
+  uint64_t next;       /* array index, upvalue or saved value at hand */
+  uint64_t count;      /* array items announced, upvalues or saved values */
+  uint64_t pairs;      /* written so far */
+  const void *obj;     /* borrowed: what is being saved, or the entry */
 } ccp_frame;
 
 typedef struct ccp_enc {

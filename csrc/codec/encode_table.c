@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 
 #include "codec/emit.h"
+#include "codec/part.h"
 #include "codec/wire.h"
 #include "os/codes.h"
 
@@ -55,8 +56,12 @@ int ccp_enc_open_table(ccp_enc *e, size_t off, int meta) {
   p[1] = 0; /* the hint, known at the end */
   e->b->len += (size_t)(ccp_wire_varint(p + 2, narr) - p);
   int rc = ccp_enc_open(e, narr > 0 ? CCP_AT_ITEM : CCP_AT_VALUE, off, narr);
-  if (rc == CCP_OPENED)
-    ccp_enc_top(e)->meta = (unsigned char)meta;
+  if (rc == CCP_OPENED) {
+    ccp_frame *f = ccp_enc_top(e);
+    f->meta = (unsigned char)meta;
+    f->dense = narr > 0 && ccp_part_known(L) &&
+               ccp_part_size(L, ccp_enc_slot(e, e->depth - 1)) >= narr;
+  }
   return rc;
 }
 
@@ -78,14 +83,19 @@ static int put_nils(ccp_enc *e, ccp_frame *f, int nils) {
   return rc;
 }
 
-/* Writes the value above the key and pops it, or opens it as a frame. */
-static inline int put_value(ccp_enc *e, int key) {
+/* Writes the string at idx. */
+static inline int put_string(ccp_enc *e, int idx) {
+  int slot = ccp_strs_slot(e->s->strs, lua_topointer(e->L, idx));
+  return slot >= 0 ? ccp_emit_slot(e->b, slot) : ccp_enc_new_string(e, idx, 0);
+}
+
+/* Writes the value above the key, of that type, and pops it, or opens it as a
+** frame. */
+static inline int put_value(ccp_enc *e, int key, int type) {
   lua_State *L = e->L;
-  int type = lua_type(L, key + 1), rc;
+  int rc;
   if (type == LUA_TSTRING) {
-    int slot = ccp_strs_slot(e->s->strs, lua_topointer(L, key + 1));
-    rc = slot >= 0 ? ccp_emit_slot(e->b, slot)
-                   : ccp_enc_new_string(e, key + 1, 0);
+    rc = put_string(e, key + 1);
   } else {
     rc = type == LUA_TTABLE ? CCP_NAMELESS : ccp_enc_scalar(e, key + 1, type);
     if (rc == CCP_NAMELESS)
@@ -166,12 +176,109 @@ static int put_numbers(ccp_enc *e, ccp_frame *f, int t, int *more) {
   return ccp_emit_run(e->b, &run);
 }
 
+/* As `gather`, but below the number lies any key, and the stack ends with that
+** afterwards. */
+static inline __attribute__((always_inline)) void
+gather_dense(lua_State *L, ccp_frame *f, ccp_run *r, int t, int floats) {
+  uint64_t next = f->next;
+  unsigned n = 1, most = CCP_RUN_MAX;
+  int at = t + 2;
+  if (f->count - next < most - n)
+    most = n + (unsigned)(f->count - next);
+  r->items[0] = item(L, at, floats);
+  while (n < most) {
+    if (++at > t + PAIRS_AHEAD) {
+      at = t + 2;
+      lua_settop(L, t + 1);
+    }
+    if (lua_rawgeti(L, t, (lua_Integer)next + 1) != LUA_TNUMBER ||
+        lua_isinteger(L, at) == floats)
+      break;
+    r->items[n++] = item(L, at, floats);
+    next++;
+  }
+  lua_settop(L, t + 1);
+  r->n = n;
+  f->next = next;
+}
+
+static int put_dense_numbers(ccp_enc *e, ccp_frame *f, int t) {
+  ccp_run run;
+  if (lua_isinteger(e->L, t + 2)) {
+    run.tag = CCP_T_RUN64;
+    gather_dense(e->L, f, &run, t, 0);
+  } else {
+    run.tag = CCP_T_RUNF;
+    gather_dense(e->L, f, &run, t, 1);
+  }
+  return ccp_emit_run(e->b, &run);
+}
+
+/* Writes strings from the item f->next + 1 on, which is on the top, until
+** another value is there or a nil. Only then, and now and again, the stack is
+** cut back. Returns that value's type, or an error. */
+static int put_dense_strings(ccp_enc *e, ccp_frame *f, int t) {
+  lua_State *L = e->L;
+  int at = t + 2, type;
+  do {
+    int rc = put_string(e, at);
+    if (rc != CCP_OK)
+      return rc;
+    f->next++;
+    if (++at > t + PAIRS_AHEAD) {
+      at = t + 2;
+      lua_settop(L, t + 1);
+    }
+    type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
+  } while (type == LUA_TSTRING && f->next < f->count);
+  if (at > t + 2)
+    lua_replace(L, t + 2);
+  lua_settop(L, t + 2);
+  return f->next < f->count ? type : LUA_TNIL;
+}
+
+/* Writes the array item on the top, of that type, or opens it. */
+static int put_dense_item(ccp_enc *e, ccp_frame *f, int t, int type) {
+  f->next++;
+  if (type == LUA_TNUMBER)
+    return put_dense_numbers(e, f, t);
+  lua_pushinteger(e->L, (lua_Integer)f->next); /* for the path to the child */
+  lua_replace(e->L, t + 1);
+  return put_value(e, t + 1, type);
+}
+
+/* Writes array items by index until a child opens, or a nil or their end comes:
+** then the last item's key is on the top, for lua_next. */
+static int put_dense(ccp_enc *e, int t) {
+  lua_State *L = e->L;
+  ccp_frame *f = ccp_enc_top(e);
+  while (f->next < f->count) {
+    int type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
+    if (type == LUA_TSTRING)
+      type = put_dense_strings(e, f, t);
+    if (type < 0)
+      return type;
+    if (type == LUA_TNIL)
+      break;
+    int rc = put_dense_item(e, f, t, type);
+    if (rc != CCP_WRITTEN)
+      return rc;
+  }
+  f->dense = 0;
+  lua_settop(L, t);
+  if (f->next > 0)
+    lua_pushinteger(L, (lua_Integer)f->next);
+  else
+    lua_pushnil(L);
+  return CCP_WRITTEN;
+}
+
 /* Writes array items until a child opens, or there are no more: then *pair
 ** tells whether a pair lies on the stack or the table has ended. */
 static int put_items(ccp_enc *e, int t, int *pair) {
   ccp_frame *f = ccp_enc_top(e);
-  int rc = CCP_OK, more = ASK;
-  for (;;) {
+  int rc = f->dense ? put_dense(e, t) : CCP_WRITTEN, more = ASK;
+  while (rc == CCP_WRITTEN) {
     if (more == ASK)
       more = lua_next(e->L, t);
     int nils = more ? gap(e, f, t + 1) : -1;
@@ -185,12 +292,12 @@ static int put_items(ccp_enc *e, int t, int *pair) {
     if (lua_type(e->L, t + 2) == LUA_TNUMBER) {
       rc = put_numbers(e, f, t, &more);
     } else {
-      rc = put_value(e, t + 1);
+      rc = put_value(e, t + 1, lua_type(e->L, t + 2));
       more = ASK;
     }
-    if (rc != CCP_WRITTEN)
-      return rc;
   }
+  if (rc != CCP_WRITTEN)
+    return rc;
   if (f->next < f->count)
     rc = ccp_emit_tag(e->b, CCP_T_ENDARR);
   f->at = CCP_AT_VALUE;
@@ -252,7 +359,7 @@ static int put_pairs(ccp_enc *e, int t, int pair) {
     ccp_enc_top(e)->pairs++;
     int rc = put_key(e, t);
     if (rc == CCP_WRITTEN)
-      rc = put_value(e, t + 1);
+      rc = put_value(e, t + 1, lua_type(e->L, t + 2));
     if (rc != CCP_WRITTEN)
       return rc;
   }
@@ -273,7 +380,7 @@ int ccp_enc_step_table(ccp_enc *e) {
     ccp_enc_top(e)->at = CCP_AT_VALUE;
     lua_pushvalue(e->L, t + 1);
     lua_rawget(e->L, t);
-    rc = put_value(e, t + 1);
+    rc = put_value(e, t + 1, lua_type(e->L, t + 2));
     break;
   default:
     break;

@@ -94,13 +94,18 @@ void ccp_memo_fini(ccp_memo *m) {
   ccp_memo_init(m);
 }
 
+/* The next message is likely to hold as much as this one: a table of that size
+** need not grow on the way. */
 void ccp_memo_clear(ccp_memo *m) {
+  size_t size = FIRST_SIZE;
   if (m->room > KEPT_ROOM)
     ccp_memo_fini(m);
   else if (m->used > 0)
     restamp(m);
+  while (size < m->room && m->used > (size - 1) / 4 * 3)
+    size *= 2;
   m->used = 0;
-  m->mask = FIRST_SIZE - 1;
+  m->mask = size - 1;
 }
 
 int ccp_memo_add(ccp_memo *m, const void *key, uint64_t value,
