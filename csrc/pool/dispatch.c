@@ -57,7 +57,7 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
   t->slot = -1;
   if (t->rules) {
     ccp_deadlines_remove(&p->deadlines, t->rules);
-    ccp_party_remove_locked(p, t);
+    ccp_party_remove_locked(t);
     if (t->rules->ticket)
       ccp_ticket_finish_locked(p, t);
   }
