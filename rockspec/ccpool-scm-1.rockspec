@@ -97,6 +97,7 @@ build = {
         "csrc/os/thread.c",
         "csrc/pool/balance.c",
         "csrc/pool/crew.c",
+        "csrc/pool/deadlock.c",
         "csrc/pool/dispatch.c",
         "csrc/pool/drain.c",
         "csrc/pool/funcs.c",

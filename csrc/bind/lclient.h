@@ -27,6 +27,12 @@ typedef struct ccp_handle {
 
 typedef struct ccp_unheard ccp_unheard;
 
+typedef struct ccp_want {
+  int is_known;
+  ccp_pool *pool; /* borrowed */
+  ccp_task *task; /* borrowed; NULL: any */
+} ccp_want;
+
 typedef struct ccp_client {
   uint32_t epoch;
   ccp_bell *bell; /* owned: an arena block */
@@ -49,6 +55,7 @@ typedef struct ccp_client {
   struct ccp_client *next; /* list of all clients of the process */
   int listed;
   uint32_t guests;  /* handles with a party */
+  ccp_want wants;   /* see ccp_client_wants */
   uint32_t helping; /* tasks that run inside of a wait */
   int leaked;       /* a thread that was left behind may still ring the bell */
 } ccp_client;
@@ -105,9 +112,14 @@ static inline lua_Integer ccp_task_key(const ccp_task *t) {
  */
 void ccp_client_give(ccp_client *c, ccp_task *t);
 
-/* Waits until done(L, ud), delivering and running callbacks meanwhile. CCP_OK
-** or CCP_E_TIMEOUT. Raises what a signal's hook raises. 'focus': the pool that
-** is waited for, or NULL. */
+/* What the next ccp_client_wait without a time limit is for: the task of that
+** pool, or with NULL any task that the state has submitted. Then it may find
+** that nobody could ever end it. */
+void ccp_client_wants(ccp_client *c, ccp_pool *pool, ccp_task *t);
+
+/* Waits until done(L, ud), delivering and running callbacks meanwhile. CCP_OK,
+** CCP_E_TIMEOUT, or CCP_E_DEADLOCK if it was told what it is for. Raises what a
+** signal's hook raises. 'focus': the pool that is waited for, or NULL. */
 int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
                     int64_t deadline_ns, ccp_condition done, void *ud);
 

@@ -72,6 +72,7 @@ int ccp_error_raise(lua_State *L, int code, const char *what) {
     const char *kind, *message;
   } plain[] = {
       {CCP_E_NOMEM, "MemoryLimitError", "not enough memory"},
+      {CCP_E_DEADLOCK, "DeadlockError", "the tasks wait for each other"},
       {CCP_E_TIMEOUT, "TimeoutError", "timed out"},
       {CCP_E_FULL, "QueueFullError", "no room"},
       {CCP_E_CLOSED, "ShutdownError", "the executor was shut down"},

@@ -132,41 +132,30 @@ static int is_done(lua_State *L, void *ud) {
   return ((ccp_future *)ud)->state != PENDING;
 }
 
-/* The pool whose worker this is, if it is the one that is waited for. */
-static ccp_pool *pool_within(const ccp_handle *h) {
-  return h->party && ccp_self_pool() == h->pool ? h->pool : NULL;
-}
-
 /* Before it waits for a task of a pool that another state owns: who could run
-** it may be this very thread, or wait for it. */
-static int help_or_refuse(lua_State *L, ccp_client *c, ccp_future *f,
-                          ccp_pool *within) {
+** it may be this very thread. */
+static void help(lua_State *L, ccp_client *c, ccp_future *f) {
   ccp_handle *h = f->at.pending.handle;
-  int helped = h->party ? ccp_client_help(L, c, h, f->at.pending.task) : 0;
-  if (helped < 0)
+  if (h->party && ccp_client_help(L, c, h, f->at.pending.task) < 0)
     (void)lua_error(L);
-  if (!within || helped || f->state != PENDING ||
-      !ccp_pool_is_deadlock(within, ccp_self_get()->index, f->at.pending.task))
-    return CCP_OK;
-  lua_pushnil(L);
-  ccp_error_make(L, "DeadlockError", "the tasks wait for each other");
-  return CCP_E_INTR;
 }
 
 /* CCP_OK, or with an error object on the stack another code. */
 static int wait_for(lua_State *L, ccp_client *c, ccp_handle *h, ccp_future *f,
                     int64_t deadline) {
-  ccp_pool *within = pool_within(h); /* h may be gone after the wait */
-  int rc = help_or_refuse(L, c, f, within);
-  if (rc != CCP_OK || f->state != PENDING)
-    return rc;
+  int rc;
+  help(L, c, f);
+  if (f->state != PENDING)
+    return CCP_OK;
+  ccp_client_wants(c, h->pool, f->at.pending.task);
   rc = ccp_client_wait(L, c, h->pool, deadline, is_done, f);
-  if (within)
-    (void)ccp_pool_is_deadlock(within, ccp_self_get()->index, NULL);
   if (rc == CCP_OK)
     return rc;
   lua_pushnil(L);
-  ccp_error_make(L, "TimeoutError", "the future is not done yet");
+  if (rc == CCP_E_DEADLOCK)
+    ccp_error_make(L, "DeadlockError", "the tasks wait for each other");
+  else
+    ccp_error_make(L, "TimeoutError", "the future is not done yet");
   return rc;
 }
 

@@ -127,11 +127,15 @@ static int has_news(lua_State *L, void *ud) {
 }
 
 static void wait_for_news(lua_State *L, ccp_map *m) {
-  if (ccp_client_wait(L, m->ex->client, m->handle->pool, m->deadline_ns,
-                      has_news, m) == CCP_OK)
+  int rc;
+  ccp_client_wants(m->ex->client, NULL, NULL);
+  rc = ccp_client_wait(L, m->ex->client, m->handle->pool, m->deadline_ns,
+                       has_news, m);
+  if (rc == CCP_OK)
     return;
   ccp_map_close(m);
-  (void)ccp_error_raise(L, CCP_E_TIMEOUT, "map: the time is up");
+  (void)ccp_error_raise(L, rc,
+                        rc == CCP_E_DEADLOCK ? NULL : "map: the time is up");
 }
 
 static int all_read(const ccp_chunk *c) {

@@ -57,7 +57,7 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
   t->slot = -1;
   if (t->rules) {
     ccp_deadlines_remove(&p->deadlines, t->rules);
-    ccp_party_remove_locked(p, t);
+    ccp_party_remove_locked(t);
     if (t->rules->ticket)
       ccp_ticket_finish_locked(p, t);
   }
@@ -229,7 +229,10 @@ static void queue(ccp_pool *p, ccp_task *t) {
   if (++p->begun % DRAIN_EVERY == 0 || p->poster.used == CCP_WINDOW ||
       wants_staff(p))
     ccp_pool_drain_locked(p);
-  if (!p->mixed && !p->backlog.n && post(p, t) == CCP_OK) {
+  if (p->broken) /* by what was drained just now: nobody would run it */
+    ccp_pool_end_locked(p, t, CCP_R_BROKEN, ccp_bytes_at(&p->cause),
+                        p->cause.len);
+  else if (!p->mixed && !p->backlog.n && post(p, t) == CCP_OK) {
     if (wants_staff(p))
       ccp_pool_staff_locked(p, p->unfinished_items);
     ccp_board_wake(p->plan.board, &p->poster);
