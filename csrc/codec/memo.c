@@ -102,7 +102,7 @@ void ccp_memo_clear(ccp_memo *m) {
     ccp_memo_fini(m);
   else if (m->used > 0)
     restamp(m);
-  while (size < m->room && m->used > (size - 1) / 4 * 3)
+  while (size <= m->room / 2 && m->used > (size - 1) / 4 * 3)
     size *= 2;
   m->used = 0;
   m->mask = size - 1;
