@@ -8,9 +8,8 @@
 ** that begins, so it is enough to look then.
 **
 ** While a wait is in the list its thread sleeps, and nobody else frees the
-*tasks
-** that it waits for: who leaves takes the lock. So the list's lock is held
-** while pools are looked at, one after the other, each under its own lock.
+** tasks that it waits for: who leaves takes the lock. So the list's lock is
+** held while pools are looked at, one after the other, each under its own.
 */
 #include "pool/state.h"
 

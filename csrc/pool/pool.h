@@ -132,8 +132,7 @@ typedef struct ccp_stall {
   int stuck;
 } ccp_stall;
 /* CCP_OK: until ccp_stall_end others see that it waits. CCP_E_DEADLOCK: all
- *that
- ** it waits for is run by workers that wait, too, for each other. */
+** that it waits for is run by workers that wait, too, for each other. */
 int ccp_stall_begin(ccp_stall *w);
 void ccp_stall_end(ccp_stall *w);
 
