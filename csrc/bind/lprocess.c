@@ -26,8 +26,7 @@
 #include "shared/arena.h"
 #include "shared/object.h"
 
-#define NO_PROCESS UINT32_MAX      /* as the id: the fork failed */
-#define UNWATCHED (UINT32_MAX - 1) /* the watcher is not there yet */
+#define NO_PROCESS UINT32_MAX /* as the id: the fork failed */
 
 enum { NO_NOTE = -1, WATCHER_STACK_BYTES = 128 << 10 };
 
@@ -159,8 +158,6 @@ static void watch(void *arg) {
   siginfo_t info;
   int rc;
   ccp_thread_name("ccpool-watch");
-  atomic_store_explicit(&h->id, 0, memory_order_release);
-  ccp_futex_wake(&h->id, CCP_WAKE_ALL);
   while ((id = atomic_load_explicit(&h->id, memory_order_acquire)) == 0)
     (void)ccp_futex_wait(&h->id, 0, CCP_NEVER);
   if (id == NO_PROCESS)
@@ -175,10 +172,6 @@ static void watch(void *arg) {
 
 /* ------------------------------------------------------------ in its owner */
 
-/* The watcher is there before the fork: nothing fails after it. It also has
-** begun to wait by then: while a thread comes into being it may hold locks of
-** the runtime, the address sanitizer's for one, that the child would never see
-** released. */
 static void ready(lua_State *L, ccp_hand *h) {
   if (!h->note) {
     h->note = ccp_arena_alloc(sizeof *h->note, NULL);
@@ -186,11 +179,9 @@ static void ready(lua_State *L, ccp_hand *h) {
       (void)ccp_error_raise(L, CCP_E_NOMEM, NULL);
   }
   atomic_init(&h->note->exitcode, NO_NOTE);
-  atomic_store(&h->id, UNWATCHED);
+  atomic_store(&h->id, 0);
   if (ccp_thread_start(&h->thread, watch, h, WATCHER_STACK_BYTES) != CCP_OK)
     (void)ccp_error_raise(L, CCP_E_SYS, "pthread_create");
-  while (atomic_load_explicit(&h->id, memory_order_acquire) == UNWATCHED)
-    (void)ccp_futex_wait(&h->id, UNWATCHED, CCP_NEVER); /* it comes at once */
 }
 
 static void tell_watcher(ccp_hand *h, uint32_t id) {

@@ -14,6 +14,9 @@ typedef struct ccp_thread {
   void (*run)(void *arg);
   void *arg;              /* borrowed */
   _Atomic uint32_t ended; /* futex word: 0, then 1 as the thread's last act */
+#ifdef __SANITIZE_ADDRESS__
+  _Atomic uint32_t begun; /* futex word: 0, then 1 as its first */
+#endif
   int started;
 } ccp_thread;
 
