@@ -28,8 +28,7 @@ static char *copy_text(const char *s) {
 }
 
 /* Room for as many workers as there may ever be; where as much again is not to
-** be had for stacks and heaps, for somewhat more than were asked for: the ones
-** that are being replaced need places too. */
+** be had for stacks and heaps, for those asked for and some being replaced. */
 static ccp_board *make_board(const ccp_pool_config *c) {
   uint32_t some = c->max_workers + c->max_workers / 2 + 4;
   ccp_board *b = ccp_board_new(CCP_WORKERS_MOST, c->is_process);

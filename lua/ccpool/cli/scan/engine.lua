@@ -30,6 +30,8 @@ local WRITABLE, READABLE = { OUT = true }, { IN = true }
 -- for a while: for a millisecond for as many connects.
 local CONNECTS_PER_GATHER_MS = 200
 
+local code_of = states.code_of
+
 local Scan = {}
 Scan.__index = Scan
 
@@ -58,6 +60,7 @@ local function new_scan(segments, limits, slate)
     outcomes = {},
     banners = {},
     slate = slate,
+    codes = slate and slate.codes,
     timeout = limits.timeout,
     retries = limits.retries,
     rate = limits.rate,
@@ -122,8 +125,13 @@ end
 -- Writes down what a port is found to be, or that nothing is found out.
 function Scan:file(index, outcome)
   self.outcomes[index] = outcome
-  if self.slate then
-    slates.write(self.slate, index, outcome, self.banners[index])
+  local codes = self.codes
+  if codes then
+    local text = self.banners[index]
+    if text then
+      slates.tell_banner(self.slate, index, text)
+    end
+    codes[index] = code_of(outcome)
   end
 end
 

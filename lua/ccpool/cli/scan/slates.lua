@@ -1,9 +1,9 @@
 --- What workers know of chunks they have not finished yet, told through shared memory.
 --
--- A slate is a shared array with a number for each port of a chunk. The worker writes an
--- outcome there as soon as it has it; whoever handed out the chunk reads it when the scan
--- ends before the chunk does. Banners go through a queue, each before its outcome.
--- Slates are used again, chunk after chunk.
+-- A slate has a shared array, `codes`, with a number for each port of a chunk. The worker
+-- writes that of an outcome (`states.code_of`) there as soon as it has it; whoever handed out
+-- the chunk reads it when the scan ends before the chunk does. Banners go through a queue,
+-- each before its outcome. Slates are used again, chunk after chunk.
 -- @module ccpool.cli.scan.slates
 
 local ccpool = require("ccpool")
@@ -77,16 +77,12 @@ function Slates:read(slate, count)
   return outcomes, self.banners[slate.number]
 end
 
---- Writes an outcome on a slate: what a worker does.
+--- Tells a banner, before its outcome: what a worker does.
 -- @tparam table slate
 -- @tparam integer i the place of the port in its chunk
--- @tparam string outcome
--- @tparam ?string text the banner
-local function write(slate, i, outcome, text)
-  if text then
-    slate.queue:put({ slate.number, i, text })
-  end
-  slate.codes[i] = states.code_of(outcome)
+-- @tparam string text
+local function tell_banner(slate, i, text)
+  slate.queue:put({ slate.number, i, text })
 end
 
-return { new = new, write = write }
+return { new = new, tell_banner = tell_banner }

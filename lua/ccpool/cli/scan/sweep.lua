@@ -210,13 +210,13 @@ end
 
 -- Hands out what is known of the chunks that are not through. Part of one may have been
 -- handed out already.
-function Sweep:salvage(on_outcomes)
+function Sweep:salvage(on_salvaged)
   if not self.slates then
     return
   end
   for _, chunk in pairs(self.pending) do
     local outcomes, banners = self.slates:read(chunk.slate, chunk.count)
-    deliver_known(chunk, outcomes, banners, on_outcomes)
+    deliver_known(chunk, outcomes, banners, on_salvaged)
   end
 end
 
@@ -277,21 +277,24 @@ end
 --   out), `on_crash(err)` (called when a chunk is handed out again)
 -- @tparam function on_outcomes called as `on_outcomes(target_index, first, outcomes,
 --   banners)` for each segment in the order of completion; `outcomes` belong to the ports
---   from index `first` on, `banners` (nil if there are none) have the same index; if an
---   error ends the scan, Ctrl-C say, then also for what is known of chunks that are not
---   through, and what was handed out last may come twice
+--   from index `first` on, `banners` (nil if there are none) have the same index
 -- @tparam function on_failure called as `on_failure(target_index, first, count, err)`
 --   for a segment that could not be scanned
+-- @tparam[opt] function on_salvaged called as `on_outcomes` when an error ends the scan,
+--   Ctrl-C say, for what is known of chunks that are not through; what `on_outcomes` had
+--   last may come again
 -- @raise what ended the scan
-local function run(executor, plan, on_outcomes, on_failure)
+local function run(executor, plan, on_outcomes, on_failure, on_salvaged)
   local sweep = new_sweep(plan)
   local ok, err
   repeat
     ok, err = pcall(sweep.pass, sweep, executor, on_outcomes, on_failure)
   until not ok or #sweep.again == 0
-  if not ok then
+  if not ok and on_salvaged then
     -- What cannot be handed out now is lost; the first error is the one to tell.
-    pcall(sweep.salvage, sweep, on_outcomes)
+    pcall(sweep.salvage, sweep, on_salvaged)
+  end
+  if not ok then
     error(err, 0)
   end
 end
