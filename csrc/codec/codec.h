@@ -75,8 +75,8 @@ int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
 int ccp_codec_cause(lua_State *L);
 
 /* As ccp_encode, but the first value, if a string "module.function", is what
-*the
-** decoder resolves with require. */
+ *the
+ ** decoder resolves with require. */
 int ccp_encode_call(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                     const ccp_funcs *fs);
 
