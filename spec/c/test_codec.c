@@ -461,8 +461,9 @@ static const testcase cases[] = {
      "back = function() return 1, {o} end\n"
      "assert(refused(o):find 'saved value 2%[1%] %(needs itself')\n"
      "package.loaded.kit, back = nil, function() return o end\n"
-     "local path = refused(o) assert(path == 'argument 1 type \\'C\\' save'\n"
-     "  .. \" upvalue 'back' upvalue 'o' (needs itself to be loaded)\", path)"},
+     "local path = refused(o) assert(path == 'argument 1 type \\'C\\' "
+     "values[3]'\n"
+     "  .. ' saved value 1 (needs itself to be loaded)', path)"},
 
     {"may encode and decode within save and load",
      "local C = {}\n"
