@@ -70,6 +70,7 @@ build = {
         "csrc/codec/custom.c",
         "csrc/codec/decode.c",
         "csrc/codec/decode_frame.c",
+        "csrc/codec/decode_type.c",
         "csrc/codec/emit.c",
         "csrc/codec/encode.c",
         "csrc/codec/encode_func.c",

@@ -359,8 +359,9 @@ int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at) {
   lua_rawgeti(L, array, 5);
   lua_Integer number = lua_tointeger(L, -1);
   lua_rawgeti(L, array, CCP_E_NAME);
-  if (lua_rawget(L, array + 1) != LUA_TTABLE ||
-      !is_current(L, ctx, array + 3, number)) {
+  int is_new = lua_rawget(L, array + 1) != LUA_TTABLE ||
+               !is_current(L, ctx, array + 3, number);
+  if (is_new) {
     lua_settop(L, array + 1);
     for (int i = CCP_E_METATABLE; i <= CCP_E_NAME; i++)
       lua_rawgeti(L, array, i);
@@ -374,7 +375,7 @@ int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at) {
   stand_for(L);
   lua_replace(L, array);
   lua_settop(L, array);
-  return 1;
+  return 1 + is_new;
 }
 
 /* Stack: ..., entry, value. The entry's metatable is the value's from now on,

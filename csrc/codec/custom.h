@@ -74,7 +74,8 @@ void ccp_custom_push_type(lua_State *L, int ctx_at, const char *text,
 /* Stack: array of the three parts of an entry, its name, its number. Replaces
 ** it as ccp_custom_push_type would push it: from this entry, which is
 ** registered if it is
-** new or newer. Returns 0, and nothing has changed, if it is none. */
+** new or newer: returns 2. Returns 1 if it is not, and 0 with nothing changed
+** if it is no entry. */
 int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at);
 
 /* Stack: array of n values, the first what stands for a type. Replaces it by

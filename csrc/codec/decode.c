@@ -133,6 +133,12 @@ static int open_saved(ccp_dec *d, uint64_t off, int shared) {
   return CCP_OPENED_FRAME;
 }
 
+static int open_after(ccp_dec *d) {
+  lua_pushnil(d->L);
+  (void)ccp_dec_open(d, CCP_IN_AFTER, 2);
+  return CCP_OPENED_FRAME;
+}
+
 static void push_type(ccp_dec *d) {
   size_t len;
   const char *text = read_text(d, &len);
@@ -222,6 +228,8 @@ static int read_object(ccp_dec *d, unsigned tag, uint64_t off, int shared) {
     return open_saved(d, off, shared);
   case CCP_T_TYPE:
     return open_type(d, off, shared);
+  case CCP_T_AFTER:
+    return open_after(d);
   case CCP_T_TYPE0:
     push_type(d);
     break;

@@ -25,12 +25,14 @@ enum {
   CCP_IN_METATABLE,
   CCP_IN_UPVALUE,
   CCP_IN_SAVED,
-  CCP_IN_TYPE
+  CCP_IN_TYPE,
+  CCP_IN_LATE, /* after the parts of a type: see wire.h */
+  CCP_IN_AFTER
 };
 
 typedef struct ccp_open {
   uint8_t in;     /* CCP_IN_* */
-  uint8_t meta;   /* a metatable follows */
+  uint8_t meta;   /* a metatable follows; of a type: it was new here */
   uint8_t shared; /* a saved value that others refer to once it is loaded */
   int slot;       /* of its container, counted from the first frame's */
   uint64_t next;  /* array index, upvalue or saved value to come */
@@ -103,7 +105,24 @@ int ccp_dec_value(ccp_dec *d);
 /* decode_frame.c. Opens the container on the top as a frame. */
 ccp_open *ccp_dec_open(ccp_dec *d, int in, uint64_t last);
 
-/* Reads on until no frame is open: the value of the first is on the top. */
+/* decode_type.c. The parts of the innermost frame, a type, are there: it may be
+** referred to. Gives what the next does. */
+int ccp_dec_end_type(ccp_dec *d);
+
+/* The late values of a type, the innermost frame: 0 until they are read. */
+int ccp_dec_step_late(ccp_dec *d);
+
+/* On the top are these, or nil: they go to their places, unless the type, and
+** so all of them, was known before. */
+void ccp_dec_late(ccp_dec *d);
+
+/* A type and then a value: 0 until both are read. On the top is one of them:
+** the frame becomes the value. */
+int ccp_dec_step_after(ccp_dec *d);
+void ccp_dec_after(ccp_dec *d);
+
+/* decode_frame.c. Reads on until no frame is open: the value of the first is on
+ * the top. */
 void ccp_dec_run(ccp_dec *d);
 
 /* The object on the top is what references to that offset mean. */

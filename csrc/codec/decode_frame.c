@@ -303,12 +303,11 @@ static int step_saved(ccp_dec *d) {
     f = ccp_dec_top(d);
     lua_rawseti(L, ccp_dec_at(d, f), (lua_Integer)f->next++);
   }
+  if (f->in == CCP_IN_TYPE)
+    return ccp_dec_end_type(d);
   int shared = f->shared;
   uint64_t off = f->off;
-  if (f->in == CCP_IN_SAVED)
-    ccp_custom_load(L, d->ctx, d->ctx_at, (int)f->last);
-  else if (!ccp_custom_learn(L, d->ctx, d->ctx_at))
-    ccp_dec_bad(d, "no registration");
+  ccp_custom_load(L, d->ctx, d->ctx_at, (int)f->last);
   if (shared)
     ccp_dec_remember(d, off);
   return 1;
@@ -335,6 +334,12 @@ static void deliver(ccp_dec *d) {
     f->in = CCP_IN_KEY;
     lua_rawset(L, at);
     break;
+  case CCP_IN_LATE:
+    ccp_dec_late(d);
+    break;
+  case CCP_IN_AFTER:
+    ccp_dec_after(d);
+    break;
   case CCP_IN_METATABLE:
     if (!lua_istable(L, -1))
       ccp_dec_bad(d, "metatable is no table");
@@ -352,6 +357,10 @@ static int step(ccp_dec *d) {
   case CCP_IN_SAVED:
   case CCP_IN_TYPE:
     return step_saved(d);
+  case CCP_IN_LATE:
+    return ccp_dec_step_late(d);
+  case CCP_IN_AFTER:
+    return ccp_dec_step_after(d);
   default:
     return step_table(d);
   }

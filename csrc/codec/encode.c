@@ -146,6 +146,9 @@ static int run(ccp_enc *e) {
     case CCP_AT_TYPE:
       rc = ccp_enc_step_type(e);
       break;
+    case CCP_AT_AFTER:
+      rc = ccp_enc_step_after(e);
+      break;
     default:
       rc = ccp_enc_step_table(e);
     }
@@ -222,6 +225,9 @@ static int put_rest(ccp_enc *e, int first, int i, int n) {
   if (rc == CCP_STALE) {
     e->b->len = len;
     e->depth = 0;
+    e->types = 0;
+    lua_pushnil(L);
+    lua_replace(L, ccp_enc_alive(e));
     ccp_scratch_give(e->s); /* empties it */
     e->s->busy = 1;
     rc = put_deep(e, first, i, n);

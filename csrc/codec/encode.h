@@ -26,7 +26,8 @@ enum {
   CCP_AT_METATABLE,
   CCP_AT_UPVALUE,
   CCP_AT_SAVED,
-  CCP_AT_TYPE /* parts of a registration */
+  CCP_AT_TYPE, /* parts of a registration */
+  CCP_AT_AFTER /* a value that comes after its type */
 };
 
 typedef struct ccp_frame {
@@ -53,6 +54,7 @@ typedef struct ccp_enc {
   int named;    /* the index of names is fresh */
   int looked;   /* objects were looked for in it */
   size_t depth; /* open frames */
+  int types;    /* of them, types whose values are late */
 } ccp_enc;
 
 enum { CCP_ENC_LEVELS = 40 };
@@ -91,6 +93,9 @@ static inline size_t ccp_enc_offset(const ccp_enc *e) {
 static inline void ccp_enc_share(ccp_enc *e, uint64_t off) {
   e->b->data[e->start + off] |= CCP_T_SHARED;
 }
+
+/* In the memo: the value waits for its type. No offset is that large. */
+#define CCP_LATE (((uint64_t)1 << 48) - 1)
 
 /* What became of a value on the top: popped and written; open as a frame; or
 ** still there, because it has no name. Errors are negative. */
@@ -132,6 +137,7 @@ int ccp_enc_put_name(ccp_enc *e, const void *p, int plain);
 int ccp_enc_put_type(ccp_enc *e);
 int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off);
 int ccp_enc_step_type(ccp_enc *e);
+int ccp_enc_step_after(ccp_enc *e);
 
 /* Opens the value on the top, whose tag stands at `off`. */
 int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count);

@@ -99,6 +99,16 @@ static int is_type(ccp_enc *e, const void *p) {
   return !opaque;
 }
 
+/* As ccp_memo_add, with the offset of what is to be written; but what was late
+** is new. */
+static int look(ccp_enc *e, const void *p, size_t off, uint64_t *word) {
+  int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, word);
+  if (rc != 1 || *word != CCP_LATE)
+    return rc;
+  ccp_memo_set(&e->s->seen, p, (uint64_t)off << 1);
+  return 0;
+}
+
 static int put_table(ccp_enc *e) {
   const void *p = lua_topointer(e->L, -1);
   size_t off = ccp_enc_offset(e);
@@ -107,7 +117,7 @@ static int put_table(ccp_enc *e) {
     lua_pop(e->L, 1);
     return ccp_emit_tag(e->b, CCP_T_GLOBALS);
   }
-  int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
+  int rc = look(e, p, off, &word);
   if (rc != 0)
     return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
   if (is_type(e, p))
@@ -127,7 +137,7 @@ static int put_userdata(ccp_enc *e) {
   const void *p = lua_topointer(e->L, -1);
   size_t off = ccp_enc_offset(e);
   uint64_t word;
-  int rc = ccp_memo_add(&e->s->seen, p, (uint64_t)off << 1, &word);
+  int rc = look(e, p, off, &word);
   if (rc != 0)
     return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
   if (!ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e)))

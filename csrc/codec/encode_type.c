@@ -36,6 +36,80 @@ static int put_known(ccp_enc *e) {
   return rc;
 }
 
+/* --- values that a part of their own type holds --- */
+
+/* The table of what must stay alive also holds, for each open type, the list of
+** its values that have been met: entry -> { container, key, value, ... }. */
+static void set_list(ccp_enc *e, int entry) {
+  lua_pushvalue(e->L, entry);
+  lua_insert(e->L, -2);
+  lua_rawset(e->L, ccp_enc_alive(e));
+}
+
+static int push_list(ccp_enc *e, int entry) {
+  lua_pushvalue(e->L, entry);
+  if (lua_rawget(e->L, ccp_enc_alive(e)) == LUA_TTABLE)
+    return 1;
+  lua_pop(e->L, 1);
+  return 0;
+}
+
+/* Can the value on its way be put in its place when that type is known? Not if
+** it is among what another value is loaded from: its load would miss it. */
+static int may_be_late(const ccp_enc *e, const void *entry) {
+  int at = ccp_enc_top(e)->at;
+  if (at != CCP_AT_ITEM && at != CCP_AT_VALUE && at != CCP_AT_UPVALUE)
+    return 0;
+  for (size_t level = e->depth; level-- > 0;) {
+    const ccp_frame *f = ccp_enc_frame(e, level);
+    if (f->at == CCP_AT_SAVED && f->next > 1) /* the first is its type */
+      return 0;
+    if (f->at == CCP_AT_TYPE && f->obj == entry)
+      return 1;
+  }
+  return 0;
+}
+
+/* Stack: value p, its entry. Its type is being written: CCP_WRITTEN, as nil,
+** and both are popped; CCP_NAMELESS if it is not, or the value cannot wait. */
+static int put_late(ccp_enc *e, const void *p) {
+  lua_State *L = e->L;
+  int entry = lua_gettop(L), slot = ccp_enc_slot(e, e->depth - 1);
+  const ccp_frame *f = ccp_enc_top(e);
+  if (!may_be_late(e, lua_topointer(L, entry)) || !push_list(e, entry))
+    return CCP_NAMELESS;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+  lua_pushvalue(L, slot);
+  lua_rawseti(L, -2, n + 1);
+  if (f->at == CCP_AT_UPVALUE)
+    lua_pushinteger(L, (lua_Integer)f->next);
+  else
+    lua_pushvalue(L, slot + 1);
+  lua_rawseti(L, -2, n + 2);
+  lua_pushvalue(L, entry - 1);
+  lua_rawseti(L, -2, n + 3);
+  lua_settop(L, entry - 2);
+  ccp_memo_set(&e->s->seen, p, CCP_LATE);
+  return ccp_emit_tag(e->b, CCP_T_NIL);
+}
+
+/* The list of the type at that index, which is known from now on. */
+static int put_list(ccp_enc *e, int entry) {
+  lua_State *L = e->L;
+  e->types--;
+  if (!push_list(e, entry))
+    lua_pushnil(L);
+  lua_pushnil(L);
+  set_list(e, entry);
+  if (lua_istable(L, -1) && lua_rawlen(L, -1) == 0) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  return ccp_enc_put(e);
+}
+
+/* --- types --- */
+
 /* The frame's container is the entry: its first fields are the parts. */
 static int open_type(ccp_enc *e, const void *entry, size_t off) {
   lua_State *L = e->L;
@@ -51,7 +125,10 @@ static int open_type(ccp_enc *e, const void *entry, size_t off) {
     return CCP_E_NOMEM;
   e->b->len += (size_t)(ccp_wire_varint(at, number) - at);
   ccp_memo_set(&e->s->seen, entry, (uint64_t)off << 1 | 1);
-  rc = ccp_enc_open(e, CCP_AT_TYPE, off, CCP_E_PARTS);
+  lua_newtable(L);
+  set_list(e, lua_gettop(L) - 1);
+  e->types++;
+  rc = ccp_enc_open(e, CCP_AT_TYPE, off, CCP_E_PARTS + 1); /* and the list */
   if (rc == CCP_OPENED)
     ccp_enc_top(e)->obj = entry;
   return rc;
@@ -108,6 +185,10 @@ static void end_type(ccp_enc *e, const ccp_frame *f, int slot) {
 
 static int put_part(ccp_enc *e, const ccp_frame *f, int slot) {
   lua_State *L = e->L;
+  if (f->next > CCP_E_PARTS) {
+    end_type(e, f, slot);
+    return put_list(e, slot);
+  }
   if (f->next == CCP_E_METATABLE) {
     lua_pushvalue(L, slot);
     int opaque = ccp_custom_has(L, CCP_E_OPAQUE);
@@ -126,8 +207,37 @@ int ccp_enc_step_type(ccp_enc *e) {
     f->next++;
     rc = put_part(e, f, slot);
   }
-  if (rc == CCP_WRITTEN)
-    end_type(e, f, slot);
+  return rc;
+}
+
+/* Stack: value, its entry. Must the type be written first? The value may be
+** found again in a part of it. */
+static int is_first(ccp_enc *e) {
+  return !ccp_memo_has(&e->s->seen, lua_topointer(e->L, -1)) &&
+         !ccp_custom_is_known(e->L, e->ctx, ccp_enc_ctx(e), e->fs);
+}
+
+static int open_after(ccp_enc *e, const void *p, size_t off) {
+  int rc = ccp_emit_tag(e->b, CCP_T_AFTER);
+  lua_pop(e->L, 1);
+  ccp_memo_set(&e->s->seen, p, CCP_LATE);
+  return rc != CCP_OK ? rc : ccp_enc_open(e, CCP_AT_AFTER, off, 2);
+}
+
+int ccp_enc_step_after(ccp_enc *e) {
+  ccp_frame *f = ccp_enc_top(e);
+  int slot = ccp_enc_slot(e, e->depth - 1), rc = CCP_WRITTEN;
+  while (rc == CCP_WRITTEN && f->next < f->count) {
+    lua_pushvalue(e->L, slot);
+    if (f->next++ > 0)
+      rc = ccp_enc_put(e);
+    else {
+      int found = ccp_custom_find(e->L, e->ctx, ccp_enc_ctx(e));
+      lua_remove(e->L, found ? -2 : -1);
+      /* not found if a `save` has taken the metatable away */
+      rc = found ? ccp_enc_put_type(e) : ccp_emit_tag(e->b, CCP_T_NIL);
+    }
+  }
   return rc;
 }
 
@@ -135,6 +245,11 @@ int ccp_enc_step_type(ccp_enc *e) {
 int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
   lua_State *L = e->L;
   int n = 0;
+  int late = e->types > 0 ? put_late(e, p) : CCP_NAMELESS;
+  if (late != CCP_NAMELESS)
+    return late;
+  if (is_first(e))
+    return open_after(e, p, off);
   e->ctx->saving_for = e->fs; /* what it saves may be encoding, too */
   if (ccp_custom_save(L, &n) != LUA_OK)
     return ccp_enc_refuse_saved(e);

@@ -125,6 +125,10 @@ int ccp_memo_add(ccp_memo *m, const void *key, uint64_t value,
   return 0;
 }
 
+int ccp_memo_has(const ccp_memo *m, const void *key) {
+  return m->used > 0 && (uint16_t)probe(m, key)->word == m->stamp;
+}
+
 void ccp_memo_set(ccp_memo *m, const void *key, uint64_t value) {
   fill(m, probe(m, key), key, value);
 }

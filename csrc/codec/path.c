@@ -115,6 +115,7 @@ static void add_part(lua_State *L, ccp_buf *text, int idx, int part) {
   add(text, lua_tostring(L, -1));
   add(text, part == CCP_E_SAVE   ? "' save"
             : part == CCP_E_LOAD ? "' load"
+            : part > CCP_E_PARTS ? "' values"
                                  : "' metatable");
   lua_pop(L, 1);
 }
@@ -152,6 +153,8 @@ static void add_step(ccp_enc *e, ccp_buf *text, size_t level) {
     (void)snprintf(step, sizeof step, " saved value %d", (int)f->next - 1);
     if (f->next > 1) /* the first is the type, which names itself */
       add(text, step);
+    break;
+  case CCP_AT_AFTER:
     break;
   case CCP_AT_TYPE:
     add_part(L, text, lua_gettop(L) - 1, (int)f->next);

@@ -11,6 +11,10 @@
 ** rounded up. A function with upvalues is [dump, n:1] and n upvalues, each a
 ** value or CCP_T_UPJOIN. A back-reference is the distance of the definition's
 ** tag from the message's first byte; that tag then carries CCP_T_SHARED.
+** The values of a type that its own parts hold cannot be loaded before them:
+** there they are nil, and `late` is an array of the places, three items each:
+** a table and a key, or a function and the number of an upvalue, and the value.
+** It is nil if there are none.
 ** The lengths of Lua's numbers and the byte order are fixed. A sealed dump is
 ** [origin:4 hash:8 dump]: the origin is CCP_WIRE_VERSION, Lua's version (54),
 ** the bytes of an integer and of a float, the bytes of a pointer and the byte
@@ -25,7 +29,7 @@
 
 #include <lua.h>
 
-#define CCP_WIRE_VERSION 2
+#define CCP_WIRE_VERSION 3
 
 enum {
   CCP_T_NIL = 0,
@@ -59,8 +63,10 @@ enum {
   CCP_T_NAME,   /* [len:varint name]: see names.h */
   CCP_T_USER,   /* [n:varint values]: registered; the first is its type */
   CCP_T_TYPE0,  /* [len:varint "name" or "name\0module"]: a metatable */
-  CCP_T_TYPE,   /* [len:varint name, number:varint, metatable, save, load] */
-  CCP_T_LAST = CCP_T_TYPE,
+  CCP_T_TYPE,   /* [len:varint name, number:varint, metatable, save, load,
+                   late]: see above */
+  CCP_T_AFTER,  /* [type value]: the value; for the type may hold it itself */
+  CCP_T_LAST = CCP_T_AFTER,
 
   CCP_T_SHARED = 0x20,
   CCP_T_SHORT = 0x40,  /* | len < 32: [bytes] */

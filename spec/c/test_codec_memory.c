@@ -51,7 +51,7 @@ static const char *const sweep_code =
     "  function(v) return setmetatable({v = v}, C) end)\n"
     "local n, s = 0, {} local function f() n = n + 1 return s end\n"
     "local d = {} for i = 1, 60 do d = {d, k = {}} end\n"
-    "local o = setmetatable({v = 'v'}, C)\n"
+    "local o = setmetatable({v = 'v'}, C) C.zero = setmetatable({v = 0}, C)\n"
     "local w = setmetatable({{}, {}}, {__mode = 'k'})\n"
     "return f, {1, 2, 3, 4, 5, x = 'y', [s] = s, f}, print, d, o, {o, w},\n"
     "  function() return print end, ('long'):rep(50)";

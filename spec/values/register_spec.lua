@@ -69,6 +69,89 @@ describe("ccpool.register", function()
         assert.equal(list[1], list[3].v[1])
       end)
 
+      for _, when in ipairs{ "before", "after" } do
+        it("carries a class that holds values of its own type, registered " .. when, function()
+          local Class, zero, one
+          local function define()
+            Class = new_class("spec.own." .. when .. kind)
+            zero, one = Class.new(0), Class.new(1)
+            Class.ZERO, Class.list = zero, { zero, false, Class.new(2), deep = { again = zero } }
+            for _ = 1, 50 do Class.list.deep = { Class.list.deep, [zero.v] = one } end
+            function Class.first() return zero, one end
+          end
+          if when == "before" then define() end
+          local ex <close> = make(1)
+          if when == "after" then
+            ex:submit(math.sqrt, 4):result()
+            define()
+          end
+          local function look(o)
+            local C = getmetatable(o)
+            local z, u = C.first()
+            local deep = C.list.deep
+            while deep[1] do deep = deep[1] end
+            SEEN = SEEN or C.ZERO -- luacheck: ignore
+            return o.v, C.ZERO.v, z == C.ZERO and z == C.list[1] and z == deep.again,
+              getmetatable(C.list[3]) == C and C.list[3].v, C.list[2], u.v,
+              u == C.list.deep[0], o.double and u:double(), SEEN == C.ZERO -- luacheck: ignore
+          end
+          for _, v in ipairs{ 7, 8 } do
+            assert.same({ v, 0, true, 2, false, 1, true, 2, true },
+              { ex:submit(look, Class.new(v)):result() })
+          end
+          -- where values are no values of the class, but its parts are sent
+          assert.same({ 0, 1 }, { ex:submit(function(f)
+            local z, u = f()
+            return z.v, u.v
+          end, Class.first):result() })
+          assert.equal(Class, getmetatable(ex:submit(function(o) return o end, zero):result()))
+          SEEN = nil -- luacheck: ignore
+        end)
+      end
+
+      it("carries classes that hold each other's values", function()
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        local A, B = new_class("spec.a." .. kind), new_class("spec.b." .. kind)
+        A.a, A.b, B.a, B.b = A.new("aa"), B.new("ab"), A.new("ba"), B.new("bb")
+        for _, o in ipairs{ A.new("first"), B.new("first") } do
+          assert.same({ "first", "aa", "ab", "ba", "bb", true }, { ex:submit(function(x)
+            local X = getmetatable(x)
+            local Y = getmetatable(getmetatable(X.a) == X and X.b or X.a)
+            if X.a.v ~= "aa" then X, Y = Y, X end
+            return x.v, X.a.v, X.b.v, Y.a.v, Y.b.v,
+              getmetatable(X.b) == Y and getmetatable(Y.a) == X and getmetatable(X.a) == X
+          end, o):result() })
+        end
+      end)
+
+      it("refuses a class whose value another value's load would need at once", function()
+        if kind == "serial" then return end -- it need not send the class
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        local Inner = new_class("spec.inner." .. kind)
+        local Outer = new_class("spec.outer." .. kind)
+        Outer.BOX = Inner.new({ Outer.new(1) })
+        local err = pools.fails_with("NotSendableError", ex.submit, ex, print, Outer.new(2))
+        assert.matches("needs itself to be loaded", err.path, 1, true)
+        assert.matches("saved value 1[1]", err.path, 1, true)
+      end)
+
+      it("brings values of types that were made in a task and hold their own", function()
+        local ex <close> = make(1)
+        local o, same = ex:submit(function()
+          local C = { __name = "C" }
+          require "ccpool".register("spec.own.inside", { metatable = C,
+            save = function(x) return x.v end,
+            load = function(v) return setmetatable({ v = v }, C) end })
+          C.ZERO = setmetatable({ v = 0, no = coroutine.create(print) }, C)
+          return setmetatable({ v = 7 }, C), C.ZERO
+        end):result()
+        assert.equal(7, o.v)
+        assert.equal(0, getmetatable(o).ZERO.v)
+        if kind ~= "serial" then assert.equal(same, getmetatable(o).ZERO) end
+      end)
+
       it("carries them as upvalues and in errors", function()
         local Class = new_class("spec.up." .. kind)
         local ex <close> = make(1)
