@@ -162,3 +162,8 @@ void ccp_scratch_give(ccp_scratch *s) {
 ccp_ctx *ccp_codec_of(lua_State *L) {
   return ccp_ctx_get(L);
 }
+
+int ccp_codec_saves_for_elsewhere(lua_State *L) {
+  const ccp_funcs *fs = ccp_ctx_get(L)->saving_for;
+  return fs && fs->elsewhere;
+}
