@@ -131,8 +131,8 @@ typedef struct ccp_stall {
   struct ccp_stall *next; /* for deadlock.c */
   int stuck;
 } ccp_stall;
-/* CCP_OK: until ccp_stall_end others see that it waits. CCP_E_DEADLOCK: all
-** that it waits for is run by workers that wait, too, for each other. */
+/* CCP_OK: until ccp_stall_end others see that it waits. CCP_E_DEADLOCK: what it
+** waits for is run by workers that wait, too, for each other. */
 int ccp_stall_begin(ccp_stall *w);
 void ccp_stall_end(ccp_stall *w);
 
