@@ -13,8 +13,24 @@ enum { CCP_QUICK_ROOM = 16 }; /* bytes that ccp_quick_write may touch */
 
 /* Writes the message of the integer v at 'to'; its length. */
 static inline size_t ccp_quick_write(unsigned char *to, lua_Integer v) {
-  to[0] = 1;
-  return (size_t)(ccp_wire_int(to + 1, v) - to);
+  uint64_t word;
+  size_t len;
+  if (v != (int32_t)v) {
+    to[0] = 1;
+    return (size_t)(ccp_wire_int(to + 1, v) - to);
+  }
+  if (v >= CCP_SMALL_MIN && v <= CCP_SMALL_MAX) {
+    word = (uint64_t)(CCP_T_SMALL + (int)v - CCP_SMALL_MIN);
+    len = 2;
+  } else {
+    int tag = v == (int8_t)v    ? CCP_T_INT8
+              : v == (int16_t)v ? CCP_T_INT16
+                                : CCP_T_INT32;
+    word = (uint64_t)tag | (uint64_t)v << 8;
+    len = 2 + ((size_t)1 << (tag - CCP_T_INT8));
+  }
+  ccp_wire_store(to, word << 8 | 1, 8); /* in one piece: see ccp_wire_int */
+  return len;
 }
 
 /* Pushes the value of a message that is one integer and nothing else; 0, and

@@ -105,10 +105,19 @@ static inline uint64_t ccp_wire_fetch(const unsigned char *p, size_t n) {
   return v;
 }
 
-/* The n-byte integer at p with its sign. */
+/* The n-byte integer at p with its sign; n is 1, 2, 4 or 8. Each has a load of
+** its size: what goes through memory in pieces stalls a processor. */
 static inline int64_t ccp_wire_signed(const unsigned char *p, size_t n) {
-  unsigned shift = (unsigned)(64 - 8 * n);
-  return (int64_t)(ccp_wire_fetch(p, n) << shift) >> shift;
+  switch (n) {
+  case 1:
+    return (int8_t)*p;
+  case 2:
+    return (int16_t)ccp_wire_fetch(p, 2);
+  case 4:
+    return (int32_t)ccp_wire_fetch(p, 4);
+  default:
+    return (int64_t)ccp_wire_fetch(p, 8);
+  }
 }
 
 static inline uint64_t ccp_wire_bits(double v) {
@@ -159,8 +168,9 @@ static inline unsigned char *ccp_wire_int(unsigned char *p, int64_t v) {
             : v == (int16_t)v ? CCP_T_INT16
             : v == (int32_t)v ? CCP_T_INT32
                               : CCP_T_INT64;
-  *p = (unsigned char)tag;
-  ccp_wire_store(p + 1, (uint64_t)v, 8); /* the rest is written over */
+  /* in one piece, so that it can be read in one; the rest is written over */
+  ccp_wire_store(p, (uint64_t)tag | (uint64_t)v << 8, 8);
+  p[8] = (unsigned char)((uint64_t)v >> 56);
   return p + 1 + ((size_t)1 << (tag - CCP_T_INT8));
 }
 

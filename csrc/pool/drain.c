@@ -141,6 +141,14 @@ static void take_reply(ccp_pool *p, ccp_worker *w, const ccp_reply *r) {
 
 /* ------------------------------------------------------------ draining */
 
+/* The task of the reply after this one is needed in a moment. */
+static void fetch_ahead(const ccp_pool *p, uint32_t worker,
+                        const ccp_reader *at) {
+  int slot = ccp_replies_peek(p->plan.board, worker, at);
+  if (slot >= 0 && slot < CCP_WINDOW)
+    __builtin_prefetch(p->by_slot[slot], 1);
+}
+
 void ccp_pool_drain_locked(ccp_pool *p) {
   uint32_t high = ccp_pool_high(p);
   for (uint32_t i = 0; i < high; i++) {
@@ -154,6 +162,7 @@ void ccp_pool_drain_locked(ccp_pool *p) {
            (rc = ccp_replies_next(p->plan.board, i, &w->reader, &r)) ==
                CCP_OK) {
       CCP_FAULT("drain");
+      fetch_ahead(p, i, &w->reader);
       take_reply(p, w, &r);
       any = 1;
     }

@@ -58,31 +58,39 @@ int ccp_replies_half(const ccp_board *b, uint32_t me) {
          CCP_RING_BYTES / 2;
 }
 
+/* Field by field: what is put together elsewhere and copied in larger pieces
+** stalls the processor, and this is done for every item. */
+static void write_head(unsigned char *to, uint32_t size, const ccp_reply *r,
+                       enum kind kind) {
+  head *h = (head *)(void *)to; /* records are aligned */
+  h->size = size;
+  h->slot = r->slot;
+  h->item = r->item;
+  h->lap = r->lap;
+  h->status = r->status;
+  h->kind = (uint8_t)kind;
+}
+
 void ccp_replies_put(ccp_board *b, uint32_t me, const ccp_reply *r) {
   ccp_record *rec = &b->records[me];
   uint64_t at = atomic_load_explicit(&rec->head, memory_order_relaxed);
   block_ref ref = {r->bytes, r->len};
-  head h = {(uint32_t)r->len, r->slot, r->item, r->lap, r->status, WHOLE};
-  const void *from = r->bytes;
+  uint32_t size = r->is_block ? (uint32_t)sizeof ref : (uint32_t)r->len;
   uint64_t rest = CCP_RING_BYTES - (at & RING_MASK);
-  if (r->is_block) {
-    h.kind = BLOCK;
-    h.size = sizeof ref;
-    from = &ref;
-  }
-  if (padded(h.size) > rest) {
-    head pad = {(uint32_t)(rest - sizeof pad), 0, 0, 0, 0, PAD};
-    memcpy(ring_of(b, me) + (at & RING_MASK), &pad, sizeof pad);
+  unsigned char *to = ring_of(b, me) + (at & RING_MASK);
+  if (padded(size) > rest) {
+    write_head(to, (uint32_t)(rest - sizeof(head)), r, PAD);
+    to = ring_of(b, me);
     at += rest;
   }
-  memcpy(ring_of(b, me) + (at & RING_MASK), &h, sizeof h);
-  if (h.size)
-    memcpy(ring_of(b, me) + (at & RING_MASK) + sizeof h, from, h.size);
+  write_head(to, size, r, r->is_block ? BLOCK : WHOLE);
+  if (size)
+    memcpy(to + sizeof(head), r->is_block ? (const void *)&ref : r->bytes,
+           size);
   CCP_FAULT("written");
   /* seq_cst exchange: the record is visible to who reads this head; and either
   ** the owner, on its way to sleep, sees it, or this worker sees it asleep */
-  atomic_exchange_explicit(&rec->head, at + padded(h.size),
-                           memory_order_seq_cst);
+  atomic_exchange_explicit(&rec->head, at + padded(size), memory_order_seq_cst);
 }
 
 int ccp_replies_any(const ccp_board *b, uint32_t w) {
@@ -134,6 +142,15 @@ int ccp_replies_next(const ccp_board *b, uint32_t w, ccp_reader *at,
     r->len = (size_t)ref.len;
   }
   return CCP_OK;
+}
+
+int ccp_replies_peek(const ccp_board *b, uint32_t w, const ccp_reader *at) {
+  uint16_t slot;
+  if (at->tail == at->head)
+    return -1;
+  memcpy(&slot, ring_of(b, w) + (at->tail & RING_MASK) + offsetof(head, slot),
+         sizeof slot);
+  return slot;
 }
 
 void ccp_replies_make_room(ccp_board *b, uint32_t w) {

@@ -74,6 +74,8 @@ typedef struct ccp_reader {
 ** no worker in its right mind writes: give it up). */
 int ccp_replies_next(const ccp_board *b, uint32_t w, ccp_reader *at,
                      ccp_reply *r);
+/* A hint: the slot that the next record names, or -1. */
+int ccp_replies_peek(const ccp_board *b, uint32_t w, const ccp_reader *at);
 /* What was read may be overwritten now; wakes the worker if it waits for
 ** room. */
 void ccp_replies_done(ccp_board *b, uint32_t w, const ccp_reader *at);

@@ -61,6 +61,7 @@ ccp_task *ccp_store_take(ccp_store *s) {
     return NULL;
   t = s->free;
   s->free = t->next;
+  __builtin_prefetch(s->free, 1); /* by the next call it is there */
   return t;
 }
 

@@ -95,24 +95,24 @@ int ccp_chunk_body_part(const ccp_bytes *body, uint32_t from, uint32_t to,
 
 int ccp_chunk_add_reply(ccp_chunk *c, uint8_t status, const void *p, size_t len,
                         int is_block) {
-  ccp_item_head h;
+  uint64_t whole = len;
   size_t size = is_block ? sizeof p : len;
   unsigned char *to;
   if (c->task.status == CCP_R_MEMORY)
     return CCP_E_NOMEM; /* behind a reply that is missing, none has its place */
-  to = ccp_bytes_extend(&c->replies, sizeof h + size);
+  to = ccp_bytes_extend(&c->replies, sizeof(ccp_item_head) + size);
   if (!to) {
     c->task.status = CCP_R_MEMORY;
     return CCP_E_NOMEM;
   }
-  memset(&h, 0, sizeof h);
-  h.len = len;
-  h.status = status;
-  h.is_block = (uint8_t)(is_block != 0);
-  memcpy(to, &h, sizeof h);
+  /* field by field: see write_head in replies.c */
+  memcpy(to + offsetof(ccp_item_head, len), &whole, sizeof whole);
+  to[offsetof(ccp_item_head, status)] = status;
+  to[offsetof(ccp_item_head, is_block)] = (unsigned char)(is_block != 0);
+  to += sizeof(ccp_item_head);
   if (is_block)
-    memcpy(to + sizeof h, &p, sizeof p);
+    memcpy(to, &p, sizeof p);
   else if (len)
-    memcpy(to + sizeof h, p, len);
+    memcpy(to, p, len);
   return CCP_OK;
 }
