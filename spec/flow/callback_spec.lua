@@ -128,7 +128,7 @@ describe("add_done_callback", function()
         end)
       end
 
-      it("runs none inside a callback that asks for what is there, called at once or not", function()
+      it("runs none inside a callback, at once or not, that asks for what is there", function()
         local ex <close> = make(1)
         local gate <close>, futures = pools.occupy(ex)
         local early, late, log = futures[1], ex:submit(math.sqrt, 9), {}
