@@ -172,17 +172,6 @@ describe("an executor in its own tasks (thread)", function()
     end)
   end)
 
-  it("travels to threads of a process, of whatever pool", function()
-    local processes <close> = ccpool.ProcessPoolExecutor(1)
-    assert.equal(4.0, processes:submit(function()
-      local pool = require "ccpool"
-      local threads <close> = pool.ThreadPoolExecutor(1)
-      local serial <close> = pool.SerialExecutor{}
-      local function root(e, n) return e:submit(math.sqrt, n):result() end
-      return serial:submit(root, threads, threads:submit(root, threads, 256):result()):result()
-    end):result())
-  end)
-
   it("serial stays where it is", function()
     local threads <close> = ccpool.ThreadPoolExecutor(1)
     local serial <close> = ccpool.SerialExecutor{}
@@ -194,6 +183,17 @@ end)
 
 -- #nosan: the thread sanitizer cannot bear a forked child that makes threads.
 describe("pools of a worker's own #nosan", function()
+  it("give executors that travel to threads of that process", function()
+    local processes <close> = ccpool.ProcessPoolExecutor(1)
+    assert.equal(4.0, processes:submit(function()
+      local pool = require "ccpool"
+      local threads <close> = pool.ThreadPoolExecutor(1)
+      local serial <close> = pool.SerialExecutor{}
+      local function root(e, n) return e:submit(math.sqrt, n):result() end
+      return serial:submit(root, threads, threads:submit(root, threads, 256):result()):result()
+    end):result())
+  end)
+
   for kind, make in pools.concurrent() do
     it("work in " .. kind .. " workers", function()
       local ex <close> = make(2)
