@@ -133,7 +133,7 @@ fuzz-short:  ## each fuzzer of spec/c for FUZZ_SECONDS (20)
 	    -timeout=10 -artifact_prefix=build/fuzz/ || exit 1; \
 	done
 
-model:  ## look through a model of the wake-up protocol, with spin (FULL=1: all of it)
+model:  ## look through a model of the wake-up protocol, with spin (FULL=1: a larger one)
 	$(Q)tools/deps.sh model
 	$(Q)tools/model.sh $(if $(FULL),full)
 
