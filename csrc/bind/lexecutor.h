@@ -27,6 +27,7 @@ typedef struct ccp_executor {
   const void *quick_fn;
   uint8_t quick_len;
   unsigned char quick[CCP_QUICK_BYTES];
+  int64_t grace_ns; /* of calls that run inline */
   ccp_pool_counts inline_counts;
 } ccp_executor;
 

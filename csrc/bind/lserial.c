@@ -18,23 +18,36 @@ typedef struct inline_run {
   const ccp_item *item;
   int status;
   int64_t until_ns; /* its time is up then */
+  int64_t grace_ns;
+  int64_t insist_ns; /* late: from then on it fails wherever it gets to */
   int is_late;
   uint32_t runs; /* of one task */
+  lua_State *L; /* the one that the item was called in */
 } inline_run;
 
 enum { HOOK_EVERY = 1000 }; /* instructions between two looks at the clock */
 
 static const char run_key = 0; /* its address: in the registry */
 
-/* The inline_run whose call is at work; those around it wait. */
+/* The inline_run whose call is at work; those around it wait. Its error is
+** raised once, so that handlers can put things in order. What goes on after the
+** grace period gets it at every instruction, in the coroutine at hand and
+*below:
+** then a pcall that catches it is left by the next one. */
 static void watch_clock(lua_State *L, lua_Debug *ar) {
   inline_run *r;
+  int64_t now = ccp_clock_now_ns();
   (void)ar;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &run_key);
   r = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  if (!r || ccp_clock_now_ns() < r->until_ns)
+  if (!r || now < (r->is_late ? r->insist_ns : r->until_ns))
     return;
+  if (r->is_late) {
+    lua_sethook(L, watch_clock, LUA_MASKCOUNT, 1);
+    lua_sethook(r->L, watch_clock, LUA_MASKCOUNT, 1);
+  } else
+    r->insist_ns = now + r->grace_ns;
   r->is_late = 1;
   luaL_error(L, "interrupted: the task's time is up");
 }
@@ -48,6 +61,7 @@ static int call_watched(lua_State *L, inline_run *r, int base) {
   lua_pop(L, 1);
   lua_pushlightuserdata(L, r);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &run_key);
+  r->L = L;
   lua_sethook(L, watch_clock, LUA_MASKCOUNT, HOOK_EVERY);
   status = lua_pcall(L, 1, 0, base + 1);
   if (!lua_gethook(L) || lua_gethook(L) == watch_clock)
@@ -130,9 +144,10 @@ static int free_run(lua_State *L) {
   return 0;
 }
 
-static inline_run *push_run(lua_State *L) {
+static inline_run *push_run(lua_State *L, int64_t grace_ns) {
   inline_run *r = lua_newuserdatauv(L, sizeof *r, 0);
   memset(r, 0, sizeof *r);
+  r->grace_ns = grace_ns;
   ccp_buf_init(&r->caller.out);
   r->caller.codec = ccp_codec_of(L);
   if (luaL_newmetatable(L, "ccpool.inline_run")) {
@@ -145,8 +160,8 @@ static inline_run *push_run(lua_State *L) {
 
 void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
                      const struct ccp_funcs *funcs, const ccp_rules *view,
-                     ccp_pool_counts *counts) {
-  inline_run *r = push_run(L);
+                     int64_t grace_ns, ccp_pool_counts *counts) {
+  inline_run *r = push_run(L, grace_ns);
   ccp_item item = {NULL, 0, (const unsigned char *)body + 1, len - 1, 1};
   r->caller.funcs = funcs;
   run_by_rules(L, r, &item, view, deadline_of(view), counts);
@@ -171,7 +186,7 @@ static int run_claimed(lua_State *L) {
   ccp_task *t = mine->task;
   inline_run *r;
   mine->begun = 1;
-  r = push_run(L);
+  r = push_run(L, 0); /* what has to be stopped in time is not run here */
   ccp_item item = {NULL, 0, ccp_bytes_at(&t->body) + 1, t->body.len - 1, 1};
   r->caller.funcs = ccp_pool_funcs(pool);
   r->until_ns = CCP_NEVER;
@@ -226,12 +241,12 @@ static const unsigned char *part(const unsigned char *p, size_t *len) {
 }
 
 void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
-                      ccp_pool_counts *counts) {
+                      int64_t grace_ns, ccp_pool_counts *counts) {
   int64_t deadline_ns = deadline_of(view);
   inline_run *r;
   ccp_item item = {0};
   chunk->task.final = 1; /* no pool knows it */
-  r = push_run(L);
+  r = push_run(L, grace_ns);
   item.fn = part(ccp_bytes_at(&chunk->task.body) + 1, &item.fn_len);
   item.args = item.fn;
   item.args_len = item.fn_len;

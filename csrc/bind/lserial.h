@@ -13,7 +13,7 @@
 ** settles the future at that stack index. */
 void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
                      const struct ccp_funcs *funcs, const ccp_rules *view,
-                     ccp_pool_counts *counts);
+                     int64_t grace_ns, ccp_pool_counts *counts);
 
 /* Runs a task that was claimed from its pool and ends it there. Raises nothing,
 ** but if a hook of the state has raised around the task, returns 1 with that
@@ -23,6 +23,6 @@ int ccp_serial_run(lua_State *L, ccp_pool *pool, ccp_task *t);
 /* Runs all items of a chunk; its replies are ready to be read then. Of the
 ** rules, both heed timeout, deadline and retries; NULL: there are none. */
 void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
-                      ccp_pool_counts *counts);
+                      int64_t grace_ns, ccp_pool_counts *counts);
 
 #endif

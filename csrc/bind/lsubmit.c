@@ -137,7 +137,7 @@ static int submit_inline(lua_State *L, ccp_executor *ex,
   lua_pushlstring(L, (const char *)out->data, out->len);
   ccp_serial_call(L, lua_tostring(L, -1), out->len, future,
                   ex->handle ? ccp_pool_funcs(ex->handle->pool) : NULL, view,
-                  &ex->inline_counts);
+                  ex->grace_ns, &ex->inline_counts);
   lua_settop(L, future);
   return 1;
 }

@@ -391,6 +391,51 @@ describe("ex:with (thread)", function()
 end)
 
 describe("ex:with (serial)", function()
+  local STUBBORN = {
+    ["pcall in a loop"] = function()
+      while true do pcall(function() while true do end end) end
+    end,
+    ["pcall in a loop of a coroutine"] = function()
+      coroutine.wrap(function()
+        while true do pcall(function() while true do end end) end
+      end)()
+    end,
+    ["coroutines in pcall in a loop"] = function()
+      while true do pcall(coroutine.wrap(function() while true do end end)) end
+    end,
+    ["a handler that does not end"] = function()
+      local _ <close> = setmetatable({}, { __close = function() while true do end end })
+      while true do end
+    end,
+  }
+  for name, stubborn in pairs(STUBBORN) do
+    it("stops a task that catches its timeout: " .. name, function()
+      local ex <close> = ccpool.SerialExecutor{ grace = 0.01 }
+      local view = ex:with{ timeout = 0.01 }
+      local err = view:submit(stubborn):exception()
+      assert.is_true(ccpool.is_error(err, "TimeoutError"), tostring(err))
+      assert.is_nil(debug.gethook())
+      assert.equal(3.0, view:submit(math.sqrt, 9):result())
+      assert.same({ 1.0, 2.0 }, { table.unpack(view:map(math.sqrt, { 1, 4 }):collect()) })
+    end)
+  end
+
+  it("raises a timeout once, so that a task may put things in order", function()
+    local ex <close> = ccpool.SerialExecutor{}
+    local path = os.tmpname()
+    local f = ex:with{ timeout = 0.01 }:submit(function(p)
+      local ok = pcall(function() while true do end end)
+      local n = 0
+      for i = 1, 100000 do n = n + i % 3 end
+      local file <close> = assert(io.open(p, "w"))
+      file:write(tostring(ok), " ", n)
+    end, path)
+    assert.is_true(ccpool.is_error(f:exception(), "TimeoutError"))
+    local file <close> = assert(io.open(path))
+    assert.equal("false 100000", file:read("a"))
+    os.remove(path)
+  end)
+
   it("heeds timeout, deadline and retries", function()
     local ex <close> = ccpool.SerialExecutor{}
     local f = ex:with{ timeout = 0.02, retries = 1 }:submit(spin)
