@@ -243,11 +243,6 @@ int ccp_custom_is_known(lua_State *L, const ccp_ctx *ctx, int ctx_at,
   return number <= mark / 2 && (mark % 2 != 0 || flag(L, entry, CCP_E_COPIES));
 }
 
-int ccp_codec_saves_for_elsewhere(lua_State *L) {
-  const ccp_funcs *fs = ccp_ctx_get(L)->saving_for;
-  return fs && fs->elsewhere;
-}
-
 /* A C function: calls save(value) and packs its entry and what it gives.
 ** Stack: entry, save, value. */
 static int save_packed(lua_State *L) {

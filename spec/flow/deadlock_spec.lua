@@ -25,7 +25,7 @@ local WAYS = {
     return f:result()
   end,
   as_completed = function(f)
-    for g in require "ccpool".as_completed{ f } do return g:result() end
+    return require "ccpool".as_completed{ f }():result()
   end,
   all = function(f) return require "ccpool".all{ f }[1] end,
   any = function(f) return (require "ccpool".any{ f }) end,

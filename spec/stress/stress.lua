@@ -136,7 +136,8 @@ local function spared(t, what) return t.may.spared and what == SPARED end
 CHECKS.hoard, CHECKS.crash, CHECKS.exit = spared, spared, spared
 
 local KIND_OF = {
-  unsendable = "NotSendableError", hoard = "MemoryLimitError", crash = "WorkerCrashedError", exit = "WorkerCrashedError",
+  unsendable = "NotSendableError", hoard = "MemoryLimitError",
+  crash = "WorkerCrashedError", exit = "WorkerCrashedError",
 }
 
 local function may_be(round, task, kind)
@@ -228,12 +229,17 @@ end
 local SAFE = { "echo", "echo", "echo", "spin", "fail", "unsendable", "share", "nested" }
 local RUDE = { "loop", "crash", "exit" }
 
-local function choose_work(round)
-  local options = round.options
+--- What only some options make worth a look.
+local function choose_special(options)
   if options.memory_limit and chance(10) then return "hoard" end
   if options.initializer and options.overflow ~= "caller_runs" and chance(20) then
     return "initialized"
   end
+end
+
+local function choose_work(round)
+  local special = choose_special(round.options)
+  if special then return special end
   local what = chance(12) and one_of(RUDE) or one_of(SAFE)
   if round.kind == "Thread" and (what == "crash" or what == "exit") then what = "loop" end
   if round.kind == "Process" and what == "nested" then what = "echo" end
@@ -246,9 +252,9 @@ local function new_task(round)
     round.may.BrokenExecutorError = true -- by many in a row, or by the first
   end
   local inner = what == "nested" -- its submit may find the queue full or closed
-  local spared = round.options.overflow == "caller_runs"
+  local inline = round.options.overflow == "caller_runs"
   return { what = what, n = random(1000), mark = (round.options.initargs or {})[1],
-    may = { QueueFullError = inner, ShutdownError = inner, spared = spared } }
+    may = { QueueFullError = inner, ShutdownError = inner, spared = inline } }
 end
 
 local function arguments(round, task)
