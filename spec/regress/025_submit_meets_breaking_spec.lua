@@ -12,7 +12,7 @@ local BOUND = 30 -- seconds; matters only when something is broken
 describe("a submit that learns that the initializer failed", function()
   for kind, make in pools.concurrent() do
     it("leaves no task behind (" .. kind .. ")", function()
-      for _ = 1, 20 do
+      for _ = 1, 5 do
         local gate <close> = fifo.new()
         local started <close> = fifo.new()
         local ex <close> = make{ max_workers = 2, initargs = { started.path, gate.path },
