@@ -22,7 +22,7 @@ typedef struct inline_run {
   int64_t insist_ns; /* late: from then on it fails wherever it gets to */
   int is_late;
   uint32_t runs; /* of one task */
-  lua_State *L; /* the one that the item was called in */
+  lua_State *L;  /* the one that the item was called in */
 } inline_run;
 
 enum { HOOK_EVERY = 1000 }; /* instructions between two looks at the clock */
