@@ -97,7 +97,7 @@ static ccp_executor *new_executor(lua_State *L) {
   memset(ex, 0, sizeof *ex);
   ex->magic = MAGIC;
   ex->client = c;
-  ex->grace_ns = CCP_NS_PER_S;
+  ex->by_caller.grace_ns = CCP_NS_PER_S;
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
   lua_setmetatable(L, -2);
   return ex;
@@ -219,7 +219,8 @@ static int core_new(lua_State *L) {
   ex->max_workers = (uint32_t)n;
   ex->queue_limited = number_option(L, "max_queue") > 0;
   ex->overflow = (uint8_t)number_option(L, "overflow");
-  ex->grace_ns = (int64_t)(number_option(L, "grace") * (double)CCP_NS_PER_S);
+  ex->by_caller.grace_ns =
+      (int64_t)(number_option(L, "grace") * (double)CCP_NS_PER_S);
   c = ex->client;
   if (kind == 2)
     return 1;

@@ -5,6 +5,7 @@
 #define CCP_BIND_LEXECUTOR_H
 
 #include "bind/lclient.h"
+#include "bind/lserial.h"
 #include "task/rules.h"
 
 enum { CCP_QUICK_BYTES = 12 };
@@ -27,8 +28,7 @@ typedef struct ccp_executor {
   const void *quick_fn;
   uint8_t quick_len;
   unsigned char quick[CCP_QUICK_BYTES];
-  int64_t grace_ns; /* of calls that run inline */
-  ccp_pool_counts inline_counts;
+  ccp_inline by_caller; /* what runs inline */
 } ccp_executor;
 
 /* The executor behind argument 'arg': the object's table holds it at 1. */

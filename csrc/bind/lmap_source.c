@@ -168,7 +168,7 @@ static void submit(lua_State *L, ccp_map *m) {
   }
   ccp_map_append(m, c);
   if (!m->handle)
-    ccp_serial_chunk(L, c, m->view, m->ex->grace_ns, &m->ex->inline_counts);
+    ccp_serial_chunk(L, c, m->view, &m->ex->by_caller);
   else
     ccp_client_take(L, m->ex->client, m->handle);
 }

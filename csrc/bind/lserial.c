@@ -103,17 +103,21 @@ static void say_late(inline_run *r) {
 /* Runs the item as its rules say; deadline_ns: CCP_NEVER for none. */
 static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
                          const ccp_rules *view, int64_t deadline_ns,
-                         ccp_pool_counts *counts) {
+                         ccp_inline *in) {
+  ccp_inline unused = {0};
+  ccp_pool_counts *counts = in->off_record ? &unused.counts : &in->counts;
+  ccp_histogram *ran = in->off_record ? &unused.ran : &in->ran;
   uint32_t left = view ? view->retries : 0;
   counts->submitted++;
   r->runs = 0;
   for (;;) {
-    int64_t now = view ? ccp_clock_now_ns() : 0;
+    int64_t now = ccp_clock_now_ns();
     r->is_late = now >= deadline_ns;
     r->until_ns = view && view->timeout_ns ? now + view->timeout_ns : CCP_NEVER;
     r->until_ns = r->until_ns < deadline_ns ? r->until_ns : deadline_ns;
     if (!r->is_late) {
       run_item(L, r, item);
+      ccp_histogram_add(ran, ccp_clock_now_ns() - now, 1);
       r->runs++;
     }
     if (r->is_late) {
@@ -160,11 +164,11 @@ static inline_run *push_run(lua_State *L, int64_t grace_ns) {
 
 void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
                      const struct ccp_funcs *funcs, const ccp_rules *view,
-                     int64_t grace_ns, ccp_pool_counts *counts) {
-  inline_run *r = push_run(L, grace_ns);
+                     ccp_inline *in) {
+  inline_run *r = push_run(L, in->grace_ns);
   ccp_item item = {NULL, 0, (const unsigned char *)body + 1, len - 1, 1};
   r->caller.funcs = funcs;
-  run_by_rules(L, r, &item, view, deadline_of(view), counts);
+  run_by_rules(L, r, &item, view, deadline_of(view), in);
   ccp_future_settle(L, future, (uint8_t)r->status, r->caller.out.data,
                     r->caller.out.len);
   if (r->runs > 0)
@@ -241,19 +245,19 @@ static const unsigned char *part(const unsigned char *p, size_t *len) {
 }
 
 void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
-                      int64_t grace_ns, ccp_pool_counts *counts) {
+                      ccp_inline *in) {
   int64_t deadline_ns = deadline_of(view);
   inline_run *r;
   ccp_item item = {0};
   chunk->task.final = 1; /* no pool knows it */
-  r = push_run(L, grace_ns);
+  r = push_run(L, in->grace_ns);
   item.fn = part(ccp_bytes_at(&chunk->task.body) + 1, &item.fn_len);
   item.args = item.fn;
   item.args_len = item.fn_len;
   item.first = 1;
   for (uint32_t i = 0; i < chunk->task.items; i++) {
     item.args = part(item.args + item.args_len, &item.args_len);
-    run_by_rules(L, r, &item, view, deadline_ns, counts);
+    run_by_rules(L, r, &item, view, deadline_ns, in);
     if (ccp_chunk_add_reply(chunk, (uint8_t)r->status, r->caller.out.data,
                             r->caller.out.len, 0) != CCP_OK)
       chunk->task.status = CCP_R_MEMORY;

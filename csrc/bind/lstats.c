@@ -57,6 +57,7 @@ static void set_times(lua_State *L, const ccp_executor *ex) {
   ccp_histogram_clear(&h[1]);
   if (ex->handle)
     ccp_pool_times(ex->handle->pool, &h[0], &h[1]);
+  ccp_histogram_merge(&h[1], &ex->by_caller.ran);
   lua_insert(L, -2);
   set_histogram(L, "wait", &h[0]);
   set_histogram(L, "run", &h[1]);
@@ -66,15 +67,15 @@ static void set_times(lua_State *L, const ccp_executor *ex) {
 /* stats(executor, is_process) -> table */
 static int core_stats(lua_State *L) {
   ccp_executor *ex = ccp_executor_check(L, 1);
-  ccp_pool_counts n = ex->inline_counts;
+  ccp_pool_counts n = ex->by_caller.counts;
   uint32_t records = 0;
   lua_Integer k = 0;
   if (ex->handle) {
     records = ccp_pool_records(ex->handle->pool);
     ccp_pool_counts_now(ex->handle->pool, &n);
-    n.submitted += ex->inline_counts.submitted; /* by the caller */
-    n.done += ex->inline_counts.done;
-    n.failed += ex->inline_counts.failed;
+    n.submitted += ex->by_caller.counts.submitted; /* by the caller */
+    n.done += ex->by_caller.counts.done;
+    n.failed += ex->by_caller.counts.failed;
   }
   lua_createtable(L, 0, 14);
   set_count(L, "submitted", n.submitted);

@@ -137,7 +137,7 @@ static int submit_inline(lua_State *L, ccp_executor *ex,
   lua_pushlstring(L, (const char *)out->data, out->len);
   ccp_serial_call(L, lua_tostring(L, -1), out->len, future,
                   ex->handle ? ccp_pool_funcs(ex->handle->pool) : NULL, view,
-                  ex->grace_ns, &ex->inline_counts);
+                  &ex->by_caller);
   lua_settop(L, future);
   return 1;
 }
@@ -188,15 +188,24 @@ static int core_submit_with(lua_State *L) {
   return submit_slowly(L, ccp_executor_push(L, 1), n, view);
 }
 
+static void submit_off_record(lua_State *L, ccp_executor *ex) {
+  ex->by_caller.off_record = 1;
+  (void)submit_inline(L, ex, NULL);
+  ex->by_caller.off_record = 0;
+}
+
 /* initialize(executor, fn, ...): an inline executor's initializer, by value as
 ** in a worker. */
 static int core_initialize(lua_State *L) {
   int n = lua_gettop(L), failed;
   ccp_executor *ex = ccp_executor_push(L, 1);
   encode_call(L, ex, n);
-  (void)submit_inline(L, ex, NULL);
-  failed = ex->inline_counts.failed > 0;
-  ex->inline_counts = (ccp_pool_counts){0};
+  submit_off_record(L, ex);
+  lua_pushcfunction(L, ccp_future_failed);
+  lua_pushvalue(L, -2);
+  lua_call(L, 1, 1);
+  failed = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   if (failed) {
     lua_getfield(L, -1, "exception");
     lua_insert(L, -2);
@@ -211,11 +220,9 @@ static int core_initialize(lua_State *L) {
 static int core_finalize(lua_State *L) {
   int n = lua_gettop(L);
   ccp_executor *ex = ccp_executor_push(L, 1);
-  ccp_pool_counts counts = ex->inline_counts;
   ccp_executor_check_inline(L, ex, lua_gettop(L));
   encode_call(L, ex, n);
-  (void)submit_inline(L, ex, NULL);
-  ex->inline_counts = counts;
+  submit_off_record(L, ex);
   return 1;
 }
 

@@ -63,6 +63,20 @@ describe("SerialExecutor", function()
     assert.same({}, ex:stats().workers)
   end)
 
+  it("counts how long its tasks ran, and neither initializer nor finalizer", function()
+    local ex = ccpool.SerialExecutor{ initializer = math.abs, initargs = { 1 },
+      finalizer = function() end }
+    ex:submit(function() for _ = 1, 1000 do math.sqrt(2) end end)
+    ex:map(math.sqrt, { 1, 2 }):collect()
+    ex:shutdown()
+    local stats = ex:stats()
+    assert.equal(3, stats.run.n)
+    assert.is_true(stats.run.max > 0 and stats.run.max >= stats.run.mean)
+    assert.equal(0, stats.wait.n)
+    assert.equal(3, stats.submitted)
+    assert.equal(3, stats.done)
+  end)
+
   it("works with everything that waits", function()
     local ex <close> = ccpool.SerialExecutor()
     local f, g = ex:submit(math.abs, -1), ex:submit(math.abs, -2)
