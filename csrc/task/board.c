@@ -302,8 +302,7 @@ void ccp_board_expect(ccp_board *b, uint32_t worker) {
 
 /* A worker may have died between taking the duty to wake another and doing
 ** it, or while it was counted as searching. Waking everybody and taking its
-** bit and its count back makes up for all of it. On a board that closes all
-** were woken after it was said so, and nobody falls asleep any more. */
+** bit and its count back makes up for all of it. */
 void ccp_board_bury(ccp_board *b, ccp_poster *p, uint32_t worker) {
   ccp_record *r = &b->records[worker];
   atomic_fetch_and(&b->idle[worker / 64], ~((uint64_t)1 << worker % 64));
@@ -314,8 +313,7 @@ void ccp_board_bury(ccp_board *b, ccp_poster *p, uint32_t worker) {
   atomic_store(&r->full, 0);
   atomic_store(&r->state, CCP_W_NONE);
   atomic_store(&b->rung, 0);
-  if (!atomic_load(&b->closing))
-    ccp_board_wake_all(b, p);
+  ccp_board_wake_all(b, p);
   atomic_store(&r->bell, CCP_AWAKE);
   /* what it wrote and nobody could read is gone with it */
   atomic_store(&r->tail, atomic_load(&r->head));
