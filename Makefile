@@ -137,8 +137,13 @@ model:  ## look through a model of the wake-up protocol, with spin (FULL=1: all 
 	$(Q)tools/deps.sh model
 	$(Q)tools/model.sh $(if $(FULL),full)
 
-stress: all  ## a random mix of everything for SECONDS (60), from SEED (the time)
-	$(Q)$(WITH_ENV) $(LUA) spec/stress/stress.lua $(or $(SECONDS),60) $(SEED)
+stress: all $(if $(findstring san,$(VARIANT)),$(OUT)/bin/lua5.4)
+stress:  ## a random mix of everything for SECONDS (60), from SEED (the time); VARIANT=tsan
+	$(Q)eval "$$(tools/env.sh $(OUT))" && CCPOOL_BUILD=$(OUT) \
+	  $(if $(findstring tsan,$(VARIANT)),$(TSAN_ENV) $(STEADY)) \
+	  $(if $(findstring asan,$(VARIANT)),$(ASAN_ENV)) \
+	  $(if $(findstring san,$(VARIANT)),$(OUT)/bin/lua5.4,$(LUA)) \
+	  spec/stress/stress.lua $(or $(SECONDS),60) $(SEED)
 
 lint:  ## every static check
 	$(Q)tools/deps.sh lint
@@ -228,6 +233,8 @@ SIGNALS_STAY = handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:hand
 ASAN_ENV = ASAN_OPTIONS="detect_leaks=0:strict_string_checks=1:$(SIGNALS_STAY):$$ASAN_OPTIONS" \
   UBSAN_OPTIONS="print_stacktrace=1:$$UBSAN_OPTIONS"
 TSAN_ENV = TSAN_OPTIONS="die_after_fork=0:report_thread_leaks=0:halt_on_error=1:exitcode=66:$(TSAN_MORE):$$TSAN_OPTIONS"
+# It cannot bear an address space that is shuffled too well.
+STEADY = $$(setarch "$$(uname -m)" -R echo setarch "$$(uname -m)" -R 2>/dev/null)
 TSAN_MORE = ignore_noninstrumented_modules=1:suppressions=$(CURDIR)/tools/tsan.supp:$(SIGNALS_STAY)
 
 $(OUT)/bin/$(notdir $(LUA)):

@@ -49,7 +49,7 @@ case $out in *san) NOTAGS=${NOTAGS:+$NOTAGS,}nosan ;; esac
 
 run_ctest() { # name
   # shellcheck disable=SC2086
-  limited "${CTEST_SECONDS:-120}" $steady "$out/ctest/$1" >"$scratch/log" 2>&1 </dev/null
+  limited "${CTEST_SECONDS:-300}" $steady "$out/ctest/$1" >"$scratch/log" 2>&1 </dev/null
   status=$?
   sed "s/^\([0-9][0-9]* passed, [0-9][0-9]* failed\)\$/$1: \1/" "$scratch/log"
   line=$(grep -Eo '[0-9]+ passed, [0-9]+ failed' "$scratch/log" | tail -n 1)

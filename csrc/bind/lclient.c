@@ -72,6 +72,8 @@ static void wait_closed(ccp_client *c) {
         next = t->taken;
         if (t->is_chunk)
           ccp_map_deliver(ccp_chunk_of(t));
+        else
+          ccp_future_missed(c, t);
       }
     }
     atomic_store_explicit(&c->bell->state, CCP_ASLEEP, memory_order_seq_cst);
@@ -402,7 +404,7 @@ static int nothing(lua_State *L) {
 }
 
 /* Calling any function lets a hook run that a signal handler has set. */
-static void run_hooks(lua_State *L) {
+void ccp_client_run_hooks(lua_State *L) {
   lua_pushcfunction(L, nothing);
   lua_call(L, 0, 0);
 }
@@ -451,13 +453,53 @@ static ccp_pool *pool_left_alone(const ccp_client *c) {
   return c->guests > 0 ? ccp_self_pool() : NULL;
 }
 
+enum { STAKES_MOST = 16 }; /* with more pools no deadlock is looked for */
+
+/* The parties of the state; 0 if it has pools of its own, too, whose tasks are
+** not looked at. */
+static uint32_t take_stakes(const ccp_client *c, ccp_stake *stakes) {
+  uint32_t n = 0;
+  for (const ccp_handle *h = c->handles; h; h = h->next) {
+    if (n == STAKES_MOST ||
+        (!h->party && ccp_pool_life_now(h->pool) != CCP_P_CLOSED))
+      return 0;
+    if (h->party)
+      stakes[n++] = (ccp_stake){h->pool, h->party};
+  }
+  return n;
+}
+
+static int sleep_seen(ccp_client *c, uint32_t word, const ccp_want *want) {
+  ccp_stake stakes[STAKES_MOST];
+  ccp_stall me = {0};
+  int rc;
+  me.self = ccp_self_get();
+  me.pool = ccp_self_pool();
+  me.index = ccp_self_get()->index;
+  me.of = want->pool;
+  me.task = want->task;
+  me.stakes = stakes;
+  me.stake_n = want->task ? 0 : take_stakes(c, stakes);
+  if (!me.task && me.stake_n == 0)
+    return sleep_here(c, word, CCP_NEVER);
+  rc = ccp_stall_begin(&me);
+  if (rc != CCP_OK)
+    return rc;
+  rc = sleep_here(c, word, CCP_NEVER);
+  ccp_stall_end(&me);
+  return rc;
+}
+
 /* While it sleeps, another worker may stand in for this one. */
-static int sleep_on_bell(ccp_client *c, uint32_t word, int64_t deadline_ns) {
+static int sleep_on_bell(ccp_client *c, uint32_t word, int64_t deadline_ns,
+                         const ccp_want *want) {
   ccp_pool *alone = pool_left_alone(c);
   int rc;
   if (alone)
     ccp_pool_blocked(alone, 1);
-  rc = sleep_here(c, word, deadline_ns);
+  rc = want->is_known && deadline_ns == CCP_NEVER && ccp_self_pool()
+           ? sleep_seen(c, word, want)
+           : sleep_here(c, word, deadline_ns);
   if (alone)
     ccp_pool_blocked(alone, -1);
   return rc;
@@ -470,9 +512,15 @@ static void leave(lua_State *L, ccp_client *c) {
     ccp_client_collect(L, c);
 }
 
+void ccp_client_wants(ccp_client *c, ccp_pool *pool, ccp_task *t) {
+  c->wants = (ccp_want){1, pool, t};
+}
+
 int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
                     int64_t deadline_ns, ccp_condition done, void *ud) {
-  int searched = 0, helped;
+  const ccp_want want = c->wants; /* what runs meanwhile has its own */
+  int searched = 0, helped, rc;
+  c->wants.is_known = 0;
   if (!focus && c->handles)
     focus = c->handles->pool;
   for (;;) {
@@ -504,9 +552,14 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
       }
       continue;
     }
-    if (sleep_on_bell(c, word, deadline_ns) != CCP_OK) {
+    rc = sleep_on_bell(c, word, deadline_ns, &want);
+    if (rc == CCP_E_DEADLOCK) {
+      leave(L, c);
+      return done(L, ud) ? CCP_OK : rc;
+    }
+    if (rc != CCP_OK) {
       leave(L, c); /* the hook may raise */
-      run_hooks(L);
+      ccp_client_run_hooks(L);
     }
   }
 }

@@ -27,6 +27,12 @@ typedef struct ccp_handle {
 
 typedef struct ccp_unheard ccp_unheard;
 
+typedef struct ccp_want {
+  int is_known;
+  ccp_pool *pool; /* borrowed */
+  ccp_task *task; /* borrowed; NULL: any */
+} ccp_want;
+
 typedef struct ccp_client {
   uint32_t epoch;
   ccp_bell *bell; /* owned: an arena block */
@@ -44,10 +50,12 @@ typedef struct ccp_client {
   struct ccp_hand *hands; /* threads and processes by hand that were started */
   int callbacks;          /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
+  int calling;          /* callbacks that run now, one within the other */
   ccp_unheard *unheard; /* owned: errors to be reported, the last one first */
   struct ccp_client *next; /* list of all clients of the process */
   int listed;
   uint32_t guests;  /* handles with a party */
+  ccp_want wants;   /* see ccp_client_wants */
   uint32_t helping; /* tasks that run inside of a wait */
   int leaked;       /* a thread that was left behind may still ring the bell */
 } ccp_client;
@@ -92,6 +100,9 @@ void ccp_client_take(lua_State *L, ccp_client *c, ccp_handle *h);
 ** want of memory makes our own functions fail. */
 int ccp_client_quietly(lua_State *L, ccp_client *c, lua_CFunction f, int n);
 
+/* Lets a hook run that a signal's handler has set; it may raise. */
+void ccp_client_run_hooks(lua_State *L);
+
 typedef int (*ccp_condition)(lua_State *L, void *ud);
 /* The key of a task in the table of futures in flight. */
 static inline lua_Integer ccp_task_key(const ccp_task *t) {
@@ -101,9 +112,14 @@ static inline lua_Integer ccp_task_key(const ccp_task *t) {
  */
 void ccp_client_give(ccp_client *c, ccp_task *t);
 
-/* Waits until done(L, ud), delivering and running callbacks meanwhile. CCP_OK
-** or CCP_E_TIMEOUT. Raises what a signal's hook raises. 'focus': the pool that
-** is waited for, or NULL. */
+/* What the next ccp_client_wait without a time limit is for: the task of that
+** pool, or with NULL any task that the state has submitted. Then it may find
+** that nobody could ever end it. */
+void ccp_client_wants(ccp_client *c, ccp_pool *pool, ccp_task *t);
+
+/* Waits until done(L, ud), delivering and running callbacks meanwhile. CCP_OK,
+** CCP_E_TIMEOUT, or CCP_E_DEADLOCK if it was told what it is for. Raises what a
+** signal's hook raises. 'focus': the pool that is waited for, or NULL. */
 int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
                     int64_t deadline_ns, ccp_condition done, void *ud);
 
@@ -127,6 +143,8 @@ void ccp_map_deliver(ccp_chunk *chunk);
 /* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/
 int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
 
+/* lfuture_unheard.c: a finished call that is not delivered any more. */
+void ccp_future_missed(ccp_client *c, ccp_task *t);
 /* lfuture_unheard.c: reports what nobody looked at; raises nothing. */
 void ccp_future_report_unheard(lua_State *L, ccp_client *c);
 

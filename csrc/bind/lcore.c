@@ -118,7 +118,10 @@ static int core_step(lua_State *L) {
   s.delivered = c->delivered;
   if (c->in_flight_n == 0 || !anything_open(c))
     deadline = ccp_clock_now_ns();
-  (void)ccp_client_wait(L, c, NULL, deadline, was_delivered, &s);
+  ccp_client_wants(c, NULL, NULL);
+  if (ccp_client_wait(L, c, NULL, deadline, was_delivered, &s) ==
+      CCP_E_DEADLOCK)
+    return ccp_error_raise(L, CCP_E_DEADLOCK, NULL);
   lua_pushinteger(L, (lua_Integer)(c->delivered - s.delivered));
   return 1;
 }

@@ -59,12 +59,20 @@ static void not_sendable(lua_State *L) {
   ccp_error_make(L, "NotSendableError", lua_tostring(L, -2));
 }
 
+int ccp_error_raise_unsendable(lua_State *L, const char *what) {
+  lua_pushfstring(L, "the %s (it travels to threads of its own process only)",
+                  what);
+  not_sendable(L);
+  return lua_error(L);
+}
+
 int ccp_error_raise(lua_State *L, int code, const char *what) {
   static const struct {
     int code;
     const char *kind, *message;
   } plain[] = {
       {CCP_E_NOMEM, "MemoryLimitError", "not enough memory"},
+      {CCP_E_DEADLOCK, "DeadlockError", "the tasks wait for each other"},
       {CCP_E_TIMEOUT, "TimeoutError", "timed out"},
       {CCP_E_FULL, "QueueFullError", "no room"},
       {CCP_E_CLOSED, "ShutdownError", "the executor was shut down"},

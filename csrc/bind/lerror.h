@@ -21,6 +21,10 @@ void ccp_error_make(lua_State *L, const char *kind, const char *message);
 ** CCP_E_NOTSENDABLE the path is on top of the stack. */
 int ccp_error_raise(lua_State *L, int code, const char *what);
 
+/* Raises the NotSendableError of a thing that came to another process than it
+** belongs to. */
+int ccp_error_raise_unsendable(lua_State *L, const char *what);
+
 /* Replaces the error value on top by the BrokenExecutorError it caused. */
 void ccp_error_broken(lua_State *L);
 

@@ -8,6 +8,7 @@
 
 #include "bind/lcore.h"
 #include "bind/lerror.h"
+#include "bind/lhand.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/process.h"
@@ -82,7 +83,9 @@ static int executor__gc(lua_State *L) {
   ex->shut = 1;
   if (!h)
     return 0;
-  if (h->pool && !h->party && ccp_pool_is_ours(h->pool))
+  /* the state that made it may have got it back, as a result for example: the
+  ** last object that stands for the pool is its end */
+  if (h->objects == 1 && h->pool && !h->party && ccp_pool_is_ours(h->pool))
     ccp_pool_shutdown(h->pool, 0); /* what is pending still runs */
   ccp_handle_leave(h);
   return 0;
@@ -153,35 +156,18 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   return pool;
 }
 
-int ccp_encode_setup(lua_State *L, int at, ccp_buf *out,
-                     const ccp_funcs *funcs) {
-  const ccp_what preloads = {"preload", -1}, types = {"type", -1};
-  int rc, top = lua_gettop(L);
-  luaL_checktype(L, at, LUA_TTABLE);
-  lua_rawgeti(L, at, 1);
-  lua_rawgeti(L, at, 2);
-  ccp_codec_types(L);
-  ccp_buf_reset(out);
-  rc = ccp_encode(L, top + 1, 2, preloads, out, funcs);
-  if (rc == CCP_OK)
-    rc = ccp_encode(L, top + 3, 1, types, out, funcs);
-  if (rc != CCP_E_NOTSENDABLE)
-    lua_settop(L, top);
-  return rc;
-}
-
-/* The messages of the prelude, see vm.c. */
+/* The messages of the prelude, see vm_prepare.c. */
 static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
                           int is_process) {
   const struct ccp_funcs *funcs = ccp_pool_funcs(ex->handle->pool);
   const ccp_what call = {"initargs", 0};
   ccp_buf *out = &ex->client->out;
-  int rc = CCP_OK;
+  int rc = CCP_OK, initialized = !lua_isnoneornil(L, 6);
   ccp_buf_reset(out);
   luaL_checkstack(L, 12, "too many initargs");
   if (!is_process)
-    rc = ccp_encode_setup(L, 5, out, funcs);
-  if (rc == CCP_OK && !lua_isnoneornil(L, 6))
+    rc = ccp_encode_setup(L, 5, out, funcs, initialized);
+  if (rc == CCP_OK && initialized)
     rc = ccp_encode_call(L, 6, last - 5, call, out, funcs);
   ccp_codec_types_known(L, funcs->uid, is_process);
   return rc;
@@ -263,6 +249,9 @@ static int executor_save(lua_State *L) {
     return luaL_error(L, "a serial executor stays where it is");
   if (!ex->handle->pool || !ccp_pool_is_ours(ex->handle->pool))
     return luaL_error(L, "this executor belongs to the process that made it");
+  if (ccp_codec_saves_for_elsewhere(L))
+    return luaL_error(L, "an executor travels to threads of its own process "
+                         "only");
   lua_pushinteger(L, (lua_Integer)ccp_pool_uid(ex->handle->pool));
   lua_pushinteger(L, ccp_process_epoch());
   return 2;
@@ -275,8 +264,7 @@ static int executor_load(lua_State *L) {
   ccp_executor *ex = new_executor(L);
   ccp_pool *pool = ours ? ccp_pool_find(uid) : NULL;
   if (!ours)
-    return luaL_error(L, "an executor travels to threads of its own process "
-                         "only");
+    return ccp_error_raise_unsendable(L, "executor");
   if (!pool)
     return ccp_error_raise(L, CCP_E_CLOSED, NULL);
   ex->handle = ccp_client_join(ex->client, pool);

@@ -57,12 +57,6 @@ void ccp_executor_check_inline(lua_State *L, ccp_executor *ex, int self);
 /* Checks that argument 'arg' is something a worker can call. */
 void ccp_check_target(lua_State *L, int arg);
 
-/* What a new thread's state needs, as the first messages of a prelude: preloads
-** and modules to require, both tables in the one at index `at`; the registered
-** types. Replaces what is in `out`. CCP_OK or as ccp_encode. */
-int ccp_encode_setup(lua_State *L, int at, ccp_buf *out,
-                     const ccp_funcs *funcs);
-
 /* Add functions to the module table on top of the stack. */
 void ccp_executor_functions(lua_State *L);
 void ccp_map_functions(lua_State *L);

@@ -132,42 +132,39 @@ static int is_done(lua_State *L, void *ud) {
   return ((ccp_future *)ud)->state != PENDING;
 }
 
-/* The pool whose worker this is, if it is the one that is waited for. */
-static ccp_pool *pool_within(const ccp_handle *h) {
-  return h->party && ccp_self_pool() == h->pool ? h->pool : NULL;
-}
-
 /* Before it waits for a task of a pool that another state owns: who could run
-** it may be this very thread, or wait for it. */
-static int help_or_refuse(lua_State *L, ccp_client *c, ccp_future *f,
-                          ccp_pool *within) {
+** it may be this very thread. */
+static void help(lua_State *L, ccp_client *c, ccp_future *f) {
   ccp_handle *h = f->at.pending.handle;
-  int helped = h->party ? ccp_client_help(L, c, h, f->at.pending.task) : 0;
-  if (helped < 0)
+  if (h->party && ccp_client_help(L, c, h, f->at.pending.task) < 0)
     (void)lua_error(L);
-  if (!within || helped || f->state != PENDING ||
-      !ccp_pool_is_deadlock(within, ccp_self_get()->index, f->at.pending.task))
-    return CCP_OK;
-  lua_pushnil(L);
-  ccp_error_make(L, "DeadlockError", "the tasks wait for each other");
-  return CCP_E_INTR;
 }
 
 /* CCP_OK, or with an error object on the stack another code. */
 static int wait_for(lua_State *L, ccp_client *c, ccp_handle *h, ccp_future *f,
                     int64_t deadline) {
-  ccp_pool *within = pool_within(h); /* h may be gone after the wait */
-  int rc = help_or_refuse(L, c, f, within);
-  if (rc != CCP_OK || f->state != PENDING)
-    return rc;
+  int rc;
+  help(L, c, f);
+  if (f->state != PENDING)
+    return CCP_OK;
+  ccp_client_wants(c, h->pool, f->at.pending.task);
   rc = ccp_client_wait(L, c, h->pool, deadline, is_done, f);
-  if (within)
-    (void)ccp_pool_is_deadlock(within, ccp_self_get()->index, NULL);
   if (rc == CCP_OK)
     return rc;
   lua_pushnil(L);
-  ccp_error_make(L, "TimeoutError", "the future is not done yet");
+  if (rc == CCP_E_DEADLOCK)
+    ccp_error_make(L, "DeadlockError", "the tasks wait for each other");
+  else
+    ccp_error_make(L, "TimeoutError", "the future is not done yet");
   return rc;
+}
+
+/* Who asks for what is done already does not wait, but callbacks must not have
+** to wait for ever because of that. */
+static void pass_by(lua_State *L) {
+  ccp_client *c = ccp_client_peek(L);
+  if (c && !c->calling && (c->callback_n > 0 || c->unheard))
+    (void)ccp_future_run_callbacks(L, c);
 }
 
 /* Waits as argument 2 says; raises TimeoutError. */
@@ -178,6 +175,7 @@ static void await(lua_State *L, ccp_future *f) {
   if (f->state != PENDING) {
     if (lua_gettop(L) > 1)
       (void)ccp_check_timeout(L, 2);
+    pass_by(L);
     return;
   }
   deadline = ccp_check_timeout(L, 2);
@@ -223,7 +221,8 @@ static int future_presult(lua_State *L) {
       lua_insert(L, -2);
       return 2;
     }
-  }
+  } else
+    pass_by(L);
   lua_pushboolean(L, f->status == CCP_R_VALUES);
   if (f->status == CCP_R_VALUES) {
     lua_pushcfunction(L, values_of);

@@ -16,6 +16,9 @@ void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t);
 /* Ends a future that has no task: reply as of a worker. */
 void ccp_future_settle(lua_State *L, int index, uint8_t status,
                        const void *bytes, size_t len);
+/* This thread itself ran its task; after so many attempts that were too slow.
+ */
+void ccp_future_ran_here(lua_State *L, int index, uint32_t timeouts);
 
 /* Sets the function (on top; popped) that hears of errors in callbacks:
 ** report(error, future). */

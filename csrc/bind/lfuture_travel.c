@@ -81,6 +81,8 @@ static int save_done(lua_State *L, const ccp_future *f) {
 static int future_save(lua_State *L) {
   ccp_future *f = ccp_future_check(L, 1);
   lua_settop(L, 1);
+  if (ccp_codec_saves_for_elsewhere(L))
+    return luaL_error(L, "a future travels to threads of its own process only");
   ccp_future_looked(L, f, 1);
   lua_settop(L, 1);
   lua_pushinteger(L, ccp_process_epoch());
@@ -184,7 +186,7 @@ static int future_load(lua_State *L) {
   int last = lua_gettop(L), form = (int)luaL_checkinteger(L, 2);
   ccp_future *f;
   if (luaL_checkinteger(L, 1) != (lua_Integer)ccp_process_epoch())
-    return luaL_error(L, "a future travels to threads of its own process only");
+    return ccp_error_raise_unsendable(L, "future");
   /* until it is complete it passes for done, so that nobody waits for it */
   f = ccp_future_new(L, lua_upvalueindex(1), NULL, NULL);
   f->state = FINISHED;

@@ -25,15 +25,14 @@ struct ccp_unheard {
 
 /* ------------------------------------------------------------ holders */
 
-static void enlist(lua_State *L, ccp_held *h) {
-  ccp_client *c = ccp_client_peek(L);
+static void enlist(ccp_client *c, uint8_t status, ccp_bytes *bytes) {
   ccp_unheard *u = c ? malloc(sizeof *u) : NULL;
   if (!u)
     return;
   u->next = c->unheard;
-  u->status = h->status;
-  u->bytes = h->bytes;
-  ccp_bytes_init(&h->bytes);
+  u->status = status;
+  u->bytes = *bytes;
+  ccp_bytes_init(bytes);
   c->unheard = u;
 }
 
@@ -43,7 +42,7 @@ static int holder__gc(lua_State *L) {
   ccp_held *h = lua_touserdata(L, 1);
   int ours = h->epoch == ccp_process_epoch();
   if (h->unheard && ours)
-    enlist(L, h);
+    enlist(ccp_client_peek(L), h->status, &h->bytes);
   h->unheard = 0;
   if (ours || !ccp_bytes_is_block(&h->bytes))
     ccp_bytes_free(&h->bytes);
@@ -85,6 +84,12 @@ void ccp_future_looked(lua_State *L, ccp_future *f, int index) {
 int ccp_future_is_news(const ccp_future *f, uint8_t status) {
   return status != CCP_R_VALUES && status != CCP_R_CANCELLED &&
          status != CCP_R_BROKEN && !(f->marks & LOOKED);
+}
+
+/* The state is being closed: the future is there yet, but nobody has it. */
+void ccp_future_missed(ccp_client *c, ccp_task *t) {
+  if (ccp_future_is_news(t->owner, t->status))
+    enlist(c, t->status, &t->body);
 }
 
 /* ------------------------------------------------------------ reports */

@@ -18,8 +18,10 @@ static void watch_pool(ccp_future *f) {
   f->marks |= WATCHED;
 }
 
-/* Stack on entry: ..., callback, future. Pops both. */
-static void run_callback(lua_State *L) {
+/* Stack on entry: ..., callback, future. Pops both. Who asks for a result that
+** is there runs no other callback meanwhile. */
+static void run_callback(lua_State *L, ccp_client *c) {
+  c->calling++;
   lua_pushvalue(L, -1);
   lua_insert(L, -3); /* future, callback, ccp_future */
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
@@ -32,6 +34,7 @@ static void run_callback(lua_State *L) {
       lua_pop(L, 2);
   }
   lua_pop(L, 1);
+  c->calling--;
 }
 
 void ccp_future_set_reporter(lua_State *L) {
@@ -59,7 +62,7 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
     lua_setfield(L, -3, "callbacks");
     for (lua_Integer i = 1; lua_rawgeti(L, f + 2, i) != LUA_TNIL; i++) {
       lua_pushvalue(L, f);
-      run_callback(L);
+      run_callback(L, c);
     }
     lua_settop(L, f - 1);
   }
@@ -94,7 +97,7 @@ static int future_add_done_callback(lua_State *L) {
   ccp_future_looked(L, f, 1); /* the callback will */
   if (ccp_future_refresh(L, f)) {
     lua_pushvalue(L, 1);
-    run_callback(L);
+    run_callback(L, ccp_client_get(L));
     return 0;
   }
   ccp_future_push_extras(L, f, 1);

@@ -102,4 +102,11 @@ void ccp_hands_end(ccp_client *c);
 /* The client goes away, in whatever process. */
 void ccp_hands_leave(ccp_client *c);
 
+/* What a new thread's state needs, as the first messages of a prelude: preloads
+** and modules to require, both tables in the one at index `at`; the registered
+** types. Replaces what is in `out`: by nothing, if there are none of them and
+** they need not be there `always`. CCP_OK or as ccp_encode. */
+int ccp_encode_setup(lua_State *L, int at, ccp_buf *out, const ccp_funcs *funcs,
+                     int always);
+
 #endif

@@ -10,14 +10,8 @@
 
 enum { DEPTH_MOST = 24 }; /* calls within calls: the C stack has an end */
 
-/* The worker that this thread is, counted from 1, if it is one of that pool. */
-static uint32_t helper_of(const ccp_pool *p) {
-  return ccp_self_pool() == p ? ccp_self_get()->index + 1 : 0;
-}
-
 static ccp_task *claim(const ccp_handle *h, ccp_task *t) {
-  return h->party ? ccp_pool_claim(h->pool, h->party, t, helper_of(h->pool))
-                  : NULL;
+  return h->party ? ccp_pool_claim(h->pool, h->party, t, ccp_self_get()) : NULL;
 }
 
 static ccp_task *find(ccp_client *c, ccp_handle **h, ccp_task *t) {

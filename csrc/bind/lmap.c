@@ -23,7 +23,11 @@
 
 #define MAGIC 0x3a9a3a9au
 
-enum { SCAN_MOST = 4096 }; /* elements looked at for holes before the first */
+enum {
+  SCAN_MOST = 4096, /* elements looked at for holes before the first */
+  PRESIZE_MOST = 1 << 24,
+  HOOKS_EVERY = 128 /* items, in collect */
+};
 
 static const char class_key = 0; /* its address: in the registry */
 
@@ -123,11 +127,15 @@ static int has_news(lua_State *L, void *ud) {
 }
 
 static void wait_for_news(lua_State *L, ccp_map *m) {
-  if (ccp_client_wait(L, m->ex->client, m->handle->pool, m->deadline_ns,
-                      has_news, m) == CCP_OK)
+  int rc;
+  ccp_client_wants(m->ex->client, NULL, NULL);
+  rc = ccp_client_wait(L, m->ex->client, m->handle->pool, m->deadline_ns,
+                       has_news, m);
+  if (rc == CCP_OK)
     return;
   ccp_map_close(m);
-  (void)ccp_error_raise(L, CCP_E_TIMEOUT, "map: the time is up");
+  (void)ccp_error_raise(L, rc,
+                        rc == CCP_E_DEADLOCK ? NULL : "map: the time is up");
 }
 
 static int all_read(const ccp_chunk *c) {
@@ -207,15 +215,16 @@ static ccp_chunk *next_unordered(lua_State *L, ccp_map *m) {
   }
 }
 
-/* Pushes what a step gives for this reply; returns how many values. */
+/* Pushes what a step gives for this reply, but the index; returns how many
+** values. */
 static int give_values(lua_State *L, const ccp_map *m, const void *p,
                        size_t len) {
   size_t used;
   if (m->returns_errors)
     lua_pushboolean(L, 1);
   if (ccp_quick_push(L, p, len))
-    return 2 + m->returns_errors;
-  return ccp_decode_in(L, m->ex->client->codec, p, len, &used, NULL) + 1 +
+    return 1 + m->returns_errors;
+  return ccp_decode_in(L, m->ex->client->codec, p, len, &used, NULL) +
          m->returns_errors;
 }
 
@@ -228,7 +237,7 @@ static int give_error(lua_State *L, const ccp_map *m, uint8_t status,
     return lua_error(L);
   lua_pushboolean(L, 0);
   lua_insert(L, -2);
-  return 3;
+  return 2;
 }
 
 typedef struct block_guard {
@@ -278,57 +287,109 @@ static block_guard *take_reply(lua_State *L, ccp_chunk *c, ccp_item_head *h,
   return guard;
 }
 
-static int give(lua_State *L, ccp_map *m, ccp_chunk *c) {
+/* Pushes the next reply; returns the index of its item. */
+static lua_Integer give(lua_State *L, ccp_map *m, ccp_chunk *c, int with_index,
+                        int *n) {
   ccp_item_head h = {0, CCP_R_MEMORY, 0};
   const unsigned char *bytes = NULL;
   block_guard *guard = take_reply(L, c, &h, &bytes);
-  int n;
-  lua_pushinteger(L, (lua_Integer)(c->first + c->read));
+  lua_Integer index = (lua_Integer)(c->first + c->read);
+  if (with_index)
+    lua_pushinteger(L, index);
   c->read++;
   m->yielded++;
-  n = h.status == CCP_R_VALUES
-          ? give_values(L, m, bytes, (size_t)h.len)
-          : give_error(L, m, h.status, bytes, (size_t)h.len);
+  *n = h.status == CCP_R_VALUES
+           ? give_values(L, m, bytes, (size_t)h.len)
+           : give_error(L, m, h.status, bytes, (size_t)h.len);
   if (guard) {
     ccp_arena_free(guard->block);
     guard->block = NULL;
   }
-  return n;
+  return index;
+}
+
+/* The chunk whose next reply is to be given; NULL: that was all. Stack index 1:
+** the map. */
+static ccp_chunk *advance(lua_State *L, ccp_map *m) {
+  ccp_chunk *c;
+  if (m->closed)
+    return NULL;
+  if (m->handle && !ccp_pool_is_ours(m->handle->pool))
+    luaL_error(L, "this iterator belongs to the process that made it");
+  if (m->filling)
+    luaL_error(L, "a map's source must not step the map itself");
+  if (!m->exhausted)
+    ccp_map_fill(L, m);
+  if (m->closed)
+    return NULL;
+  c = m->ordered || !m->handle ? next_ordered(L, m) : next_unordered(L, m);
+  if (c)
+    return c;
+  if (m->source_failed) {
+    m->source_failed = 0;
+    lua_getiuservalue(L, 1, CCP_MAP_FAILED);
+    (void)lua_error(L);
+  }
+  ccp_map_close(m);
+  return NULL;
 }
 
 static int map_step(lua_State *L) {
   ccp_map *m = check(L, 1);
-  ccp_chunk *c;
-  if (m->closed)
+  ccp_chunk *c = advance(L, m);
+  int n = 0;
+  if (!c)
     return 0;
-  if (m->handle && !ccp_pool_is_ours(m->handle->pool))
-    return luaL_error(L, "this iterator belongs to the process that made it");
-  if (m->filling)
-    return luaL_error(L, "a map's source must not step the map itself");
-  if (!m->exhausted)
-    ccp_map_fill(L, m);
-  if (m->closed)
-    return 0;
-  c = m->ordered || !m->handle ? next_ordered(L, m) : next_unordered(L, m);
-  if (c)
-    return give(L, m, c);
-  if (m->source_failed) {
-    m->source_failed = 0;
-    lua_getiuservalue(L, 1, CCP_MAP_FAILED);
-    return lua_error(L);
+  (void)give(L, m, c, 1, &n);
+  return n + 1;
+}
+
+enum { LIST = 2, FAILURES };
+
+/* The n values on the top are those of an item. */
+static void collect_item(lua_State *L, const ccp_map *m, lua_Integer index,
+                         int n) {
+  int value = lua_gettop(L) - n + 1, into = LIST;
+  if (m->returns_errors) {
+    into = lua_toboolean(L, value) ? LIST : FAILURES;
+    value++;
   }
-  ccp_map_close(m);
-  return 0;
+  if (n != 1 || value != FAILURES + 1)
+    lua_settop(L, value);
+  lua_rawseti(L, into, index);
+  if (value != FAILURES + 1)
+    lua_settop(L, FAILURES);
+}
+
+/* collect() -> array of the first result of each item, with n; with on_error =
+** "return" also a table of the errors by index. As a loop over the iterator
+** would do it, hooks included. */
+static int map_collect(lua_State *L) {
+  ccp_map *m = check(L, 1);
+  ccp_chunk *c;
+  lua_Integer items = 0;
+  lua_settop(L, 1);
+  lua_createtable(L, m->n > 0 && m->n < PRESIZE_MOST ? (int)m->n : 0, 1);
+  lua_pushnil(L);
+  while ((c = advance(L, m)) != NULL) {
+    int n = 0;
+    lua_Integer index = give(L, m, c, 0, &n);
+    if (items == 0 && m->returns_errors) {
+      lua_newtable(L);
+      lua_replace(L, FAILURES);
+    }
+    collect_item(L, m, index, n);
+    if (++items % HOOKS_EVERY == 0)
+      ccp_client_run_hooks(L);
+  }
+  lua_pushinteger(L, items);
+  lua_setfield(L, LIST, "n");
+  return 2;
 }
 
 static int map_close(lua_State *L) {
   ccp_map_close(check(L, 1));
   return 0;
-}
-
-static int map_returns_errors(lua_State *L) {
-  lua_pushboolean(L, check(L, 1)->returns_errors);
-  return 1;
 }
 
 static int map__tostring(lua_State *L) {
@@ -467,13 +528,11 @@ void ccp_map_functions(lua_State *L) {
   luaL_newlib(L, meta);
   lua_pushliteral(L, "ccpool.Map");
   lua_setfield(L, -2, "__name");
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 2);
   lua_pushcfunction(L, map_close);
   lua_setfield(L, -2, "close");
-  lua_pushcfunction(L, map_returns_errors);
-  lua_setfield(L, -2, "returns_errors");
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "__index");
-  lua_setfield(L, -3, "Map"); /* the methods: Lua adds collect */
+  lua_pushcfunction(L, map_collect);
+  lua_setfield(L, -2, "collect");
+  lua_setfield(L, -2, "__index");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
 }

@@ -24,6 +24,7 @@
 #include "os/futex.h"
 #include "os/process.h"
 #include "shared/arena.h"
+#include "shared/object.h"
 
 #define NO_PROCESS UINT32_MAX /* as the id: the fork failed */
 
@@ -83,6 +84,7 @@ static void resolve(lua_State *L) {
 static int call_target(lua_State *L) {
   ccp_plan plan = {0};
   plan.is_process = 1;
+  ccp_vm_prepare_child(L);
   ccp_vm_prepare(L, &plan);
   if (lua_getglobal(L, LUA_OSLIBNAME) == LUA_TTABLE) {
     lua_pushcfunction(L, child_exit);
@@ -121,7 +123,7 @@ static _Noreturn void be_child(lua_State *L, const ccp_hand *h, pid_t parent,
   myself = h;
   if (!ccp_process_be_child(parent))
     _exit(EXIT_FAILURE);
-  ccp_self_forget();
+  ccp_self_set(NULL);
   ccp_client_forked();
   ccp_thread_name(h->name);
   CCP_FAULT("child");
@@ -164,6 +166,7 @@ static void watch(void *arg) {
     memset(&info, 0, sizeof info);
     rc = waitid(P_PID, (id_t)id, &info, WEXITED | WNOWAIT);
   } while (rc != 0 && errno == EINTR);
+  ccp_object_reap_process((int32_t)id);
   bury(h, (pid_t)id, rc == 0 ? &info : NULL);
 }
 

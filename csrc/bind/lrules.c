@@ -20,12 +20,15 @@ static int rules__gc(lua_State *L) {
   return 0;
 }
 
-static int64_t ns_field(lua_State *L, const char *name, int64_t none) {
+static int64_t ns_field(lua_State *L, const char *name, int64_t least,
+                        int64_t none) {
   int64_t ns = none;
   if (lua_getfield(L, 1, name) != LUA_TNIL) {
     double s = (double)luaL_checknumber(L, -1);
-    if (s < 1e9)
+    if (s < 1e9) {
       ns = s > 0 ? (int64_t)(s * (double)CCP_NS_PER_S) : 0;
+      ns = ns < least ? least : ns;
+    }
   }
   lua_pop(L, 1);
   return ns;
@@ -49,8 +52,8 @@ static int core_rules(lua_State *L) {
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
-  r->timeout_ns = ns_field(L, "timeout", 0);
-  r->deadline_ns = ns_field(L, "deadline", CCP_NEVER);
+  r->timeout_ns = ns_field(L, "timeout", 1, 0); /* 0: none */
+  r->deadline_ns = ns_field(L, "deadline", 0, CCP_NEVER);
   r->priority = (int32_t)integer_field(L, "priority");
   r->retries = (uint32_t)integer_field(L, "retries");
   if (lua_getfield(L, 1, "name") == LUA_TSTRING) {

@@ -19,6 +19,7 @@ typedef struct inline_run {
   int status;
   int64_t until_ns; /* its time is up then */
   int is_late;
+  uint32_t runs; /* of one task */
 } inline_run;
 
 enum { HOOK_EVERY = 1000 }; /* instructions between two looks at the clock */
@@ -91,13 +92,16 @@ static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
                          ccp_pool_counts *counts) {
   uint32_t left = view ? view->retries : 0;
   counts->submitted++;
+  r->runs = 0;
   for (;;) {
     int64_t now = view ? ccp_clock_now_ns() : 0;
     r->is_late = now >= deadline_ns;
     r->until_ns = view && view->timeout_ns ? now + view->timeout_ns : CCP_NEVER;
     r->until_ns = r->until_ns < deadline_ns ? r->until_ns : deadline_ns;
-    if (!r->is_late)
+    if (!r->is_late) {
       run_item(L, r, item);
+      r->runs++;
+    }
     if (r->is_late) {
       say_late(r);
       counts->timeouts++;
@@ -148,6 +152,8 @@ void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
   run_by_rules(L, r, &item, view, deadline_of(view), counts);
   ccp_future_settle(L, future, (uint8_t)r->status, r->caller.out.data,
                     r->caller.out.len);
+  if (r->runs > 0)
+    ccp_future_ran_here(L, future, r->runs - 1);
   ccp_buf_fini(&r->caller.out);
   lua_pop(L, 1);
 }

@@ -11,7 +11,7 @@ static void set_count(lua_State *L, const char *name, uint64_t n) {
   lua_setfield(L, -2, name);
 }
 
-static void push_worker(lua_State *L, const ccp_worker_info *w, int process) {
+static void push_worker(lua_State *L, const ccp_worker_info *w) {
   static const char *const states[] = {"none", "starting", "idle", "ended"};
   lua_createtable(L, 0, 8);
   set_count(L, "id", w->index + 1);
@@ -21,10 +21,10 @@ static void push_worker(lua_State *L, const ccp_worker_info *w, int process) {
     lua_setfield(L, -2, "task");
   } else if (w->task)
     set_count(L, "task", (uint64_t)w->task);
-  if (w->pid)
+  if (w->pid) { /* a thread's is that of the program */
     set_count(L, "pid", (uint64_t)w->pid);
-  if (process && w->pid)
     set_count(L, "rss", (uint64_t)ccp_process_rss(w->pid));
+  }
   lua_pushstring(L, w->task ? "busy" : states[w->state & 3]);
   lua_setfield(L, -2, "state");
   lua_pushnumber(L, (lua_Number)w->age_s);
@@ -94,7 +94,7 @@ static int core_stats(lua_State *L) {
     ccp_worker_info w;
     if (!ccp_pool_worker_now(ex->handle->pool, i, &w))
       continue;
-    push_worker(L, &w, lua_toboolean(L, 2));
+    push_worker(L, &w);
     lua_rawseti(L, -2, ++k);
   }
   lua_setfield(L, -2, "workers");

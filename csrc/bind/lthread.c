@@ -76,8 +76,9 @@ static void run_target(lua_State *L, ccp_hand *h) {
 static void thread_main(void *arg) {
   ccp_hand *h = arg;
   lua_State *L;
+  ccp_nest nest;
   ccp_thread_name(h->name);
-  L = ccp_vm_enter(&h->self, &h->base);
+  L = ccp_vm_enter(&h->self, &h->base, &nest);
   atomic_store_explicit(&h->id, (uint32_t)syscall(SYS_gettid),
                         memory_order_release);
   ccp_futex_wake(&h->id, CCP_WAKE_ALL);
@@ -104,6 +105,36 @@ static char *package_field(lua_State *L, const char *name) {
   return copy;
 }
 
+static int is_empty(lua_State *L, int table) {
+  lua_pushnil(L);
+  if (!lua_next(L, table))
+    return 1;
+  lua_pop(L, 2);
+  return 0;
+}
+
+int ccp_encode_setup(lua_State *L, int at, ccp_buf *out, const ccp_funcs *funcs,
+                     int always) {
+  const ccp_what preloads = {"preload", -1}, types = {"type", -1};
+  int rc, top = lua_gettop(L);
+  luaL_checktype(L, at, LUA_TTABLE);
+  lua_rawgeti(L, at, 1);
+  lua_rawgeti(L, at, 2);
+  ccp_codec_types(L);
+  ccp_buf_reset(out);
+  if (!always && is_empty(L, top + 1) && is_empty(L, top + 2) &&
+      is_empty(L, top + 3)) {
+    lua_settop(L, top);
+    return CCP_OK;
+  }
+  rc = ccp_encode(L, top + 1, 2, preloads, out, funcs);
+  if (rc == CCP_OK)
+    rc = ccp_encode(L, top + 3, 1, types, out, funcs);
+  if (rc != CCP_E_NOTSENDABLE)
+    lua_settop(L, top);
+  return rc;
+}
+
 /* Stack: hand, setup, target, arguments. What a start that failed
 ** has left is made anew by the next. */
 static void fill_plan(lua_State *L, ccp_hand *h) {
@@ -119,7 +150,7 @@ static void fill_plan(lua_State *L, ccp_hand *h) {
     (void)ccp_error_raise(L, rc, NULL);
   if (!h->plan.prelude) {
     ccp_buf_init(&prelude);
-    rc = ccp_encode_setup(L, 2, &prelude, NULL);
+    rc = ccp_encode_setup(L, 2, &prelude, NULL, 0);
     h->plan.prelude = prelude.data;
     h->plan.prelude_len = prelude.len;
     if (rc != CCP_OK)
@@ -142,7 +173,8 @@ static int core_thread_start(lua_State *L) {
   if (ccp_vm_arm_signal() != CCP_OK)
     return ccp_error_raise(L, CCP_E_SYS, "sigaction");
   ccp_hand_started(c, h);
-  if (ccp_thread_start(&h->thread, thread_main, h, 0) != CCP_OK) {
+  if (ccp_thread_start(&h->thread, thread_main, h,
+                       ccp_thread_stack_bytes() + CCP_NEST_BYTES) != CCP_OK) {
     atomic_store(&h->state, CCP_H_NEW);
     c->hands = h->next;
     h->refs--;

@@ -42,6 +42,9 @@ void ccp_codec_counts(lua_State *L, uint64_t *dumps, uint64_t *loads);
 ** registers which loads this library; the second for those of the program: the
 ** module that registers it (string, or nil) is at 5. */
 int ccp_codec_register(lua_State *L);
+/* In a save function, before it runs code of the program: will another process
+** decode what it gives, as far as that is known? */
+int ccp_codec_saves_for_elsewhere(lua_State *L);
 int ccp_codec_register_type(lua_State *L);
 
 /* Pushes an array of the registered metatables that no module registers and
@@ -75,8 +78,7 @@ int ccp_encode(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
 int ccp_codec_cause(lua_State *L);
 
 /* As ccp_encode, but the first value, if a string "module.function", is what
- *the
- ** decoder resolves with require. */
+** the decoder resolves with require. */
 int ccp_encode_call(lua_State *L, int first, int n, ccp_what what, ccp_buf *b,
                     const ccp_funcs *fs);
 

@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 
 #include "codec/codec.h"
+#include "os/local.h"
 
 enum {
   KEEP_FRAMES = 16 * 1024, /* bytes kept between messages */
@@ -24,14 +25,20 @@ static const char context_key = 0; /* its address: the registry key */
 ** which sees the closing of its own states in program order, so relaxed. */
 static _Atomic uint64_t closed;
 
+/* For the thread sanitizer: it takes the 16 bytes before a block of
+** thread-local memory for a header of glibc's if the block lies 16 bytes into a
+** page, and believes what it reads there. Aligned to 64, this library's block
+** never lies so. */
+#if defined(__SANITIZE_THREAD__)
+#define ALIGNED _Alignas(64)
+#else
+#define ALIGNED
+#endif
+
 /* The last context used in this thread, by the address of its registry, which
-** a live state shares with none.
-** The alignment is for the thread sanitizer: it takes the 16 bytes before a
-** block of thread-local memory for a header of glibc's if the block lies 16
-** bytes into a page, and believes what it reads there. Aligned to 64, this
-** library's block never lies so. */
-static _Thread_local struct {
-  _Alignas(64) const void *registry;
+** a live state shares with none. */
+static CCP_LOCAL struct {
+  ALIGNED const void *registry;
   ccp_ctx *ctx;
   uint64_t closed;
 } here;

@@ -13,6 +13,7 @@
 #include <lua.h>
 
 #include "codec/buf.h"
+#include "codec/funcs.h"
 #include "codec/memo.h"
 
 /* User values of the context. */
@@ -30,6 +31,7 @@ enum {
 };
 
 enum { CCP_FUNC_WAYS = 8 }; /* functions found without a table */
+enum { CCP_TYPE_WORDS = 16 };
 
 /* A function that was sent not long ago. */
 typedef struct ccp_sent {
@@ -60,6 +62,7 @@ typedef struct ccp_ctx {
   const void *globals; /* borrowed: CCP_UV_GLOBALS */
   ccp_sent sent[CCP_FUNC_WAYS];
   ccp_got got[CCP_FUNC_WAYS];
+  const ccp_funcs *saving_for;  /* borrowed: while a save function runs */
   uint64_t sent_count;          /* ids kept in CCP_UV_SENT */
   uint64_t loaded_count;        /* functions kept in CCP_UV_LOADED */
   uint64_t dumps, loads;        /* of functions, ever */
@@ -67,6 +70,7 @@ typedef struct ccp_ctx {
   ccp_scratch *dec;             /* borrowed: CCP_UV_DEC */
   lua_Integer custom_count;     /* registrations so far */
   lua_Integer custom_inherited; /* of them, before this state was a worker's */
+  uint64_t types[CCP_TYPE_WORDS]; /* bit set if a metatable may be registered */
   int is_worker;
   int names_built;
   uint64_t names_print; /* fingerprint of package.loaded when built */

@@ -3,6 +3,8 @@
 **
 ** One table holds metatable -> entry, name -> entry, and for each pool, by the
 ** uid of its store, the number of the last registration that its workers know.
+**
+** Size: what registers, saves and loads shares that table's form.
 */
 #include "codec/custom.h"
 
@@ -28,7 +30,7 @@ static int get_nothing(void *ud, uint64_t id, const void **dump, size_t *len) {
   return CCP_E_BADDATA;
 }
 
-const ccp_funcs ccp_funcs_home = {NULL, put_nothing, get_nothing, 0};
+const ccp_funcs ccp_funcs_home = {NULL, put_nothing, get_nothing, 0, 0};
 
 /* Built in: registered wherever this library is loaded. */
 #define HERE "ccpool"
@@ -36,6 +38,14 @@ const ccp_funcs ccp_funcs_home = {NULL, put_nothing, get_nothing, 0};
 static void set_entry(lua_State *L, int entry, int field, int value) {
   lua_pushvalue(L, value);
   lua_rawseti(L, entry, field);
+}
+
+static void set_metatable(lua_State *L, ccp_ctx *ctx, int all, int metatable,
+                          int entry) {
+  ccp_custom_note(ctx, lua_topointer(L, metatable));
+  lua_pushvalue(L, metatable);
+  lua_pushvalue(L, entry);
+  lua_rawset(L, all);
 }
 
 /* Stack: ..., metatable, save, load, name, module or nil. Replaces them by the
@@ -58,11 +68,8 @@ static void add_entry(lua_State *L, ccp_ctx *ctx, int all) {
   lua_pushvalue(L, load + 1); /* name */
   lua_pushvalue(L, entry);
   lua_rawset(L, all);
-  if (lua_istable(L, load - 2)) {
-    lua_pushvalue(L, load - 2); /* metatable */
-    lua_pushvalue(L, entry);
-    lua_rawset(L, all);
-  }
+  if (lua_istable(L, load - 2))
+    set_metatable(L, ctx, all, load - 2, entry);
   lua_replace(L, load - 2);
   lua_settop(L, load - 2);
 }
@@ -74,14 +81,20 @@ static int push_all(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Stack: metatable. Did C write parts of it? */
+static int has_c(lua_State *L) {
+  int t = lua_gettop(L), found = 0;
+  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+    found |= lua_iscfunction(L, -1);
+  return found;
+}
+
 /* Stack: metatable. Can it not be sent, because C wrote parts of it? */
 static int is_opaque(lua_State *L) {
   const ccp_what what = {"metatable", -1};
   ccp_buf b;
-  int t = lua_gettop(L), found = 0;
-  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
-    found |= lua_iscfunction(L, -1);
-  if (!found)
+  int t = lua_gettop(L);
+  if (!has_c(L))
     return 0;
   ccp_buf_init(&b);
   int rc = ccp_encode(L, t, 1, what, &b, NULL);
@@ -90,12 +103,12 @@ static int is_opaque(lua_State *L) {
   return rc != CCP_OK;
 }
 
-int ccp_codec_register_type(lua_State *L) {
+static int register_type(lua_State *L, int (*tell)(lua_State *L)) {
   ccp_ctx *ctx = ccp_ctx_get(L);
   luaL_checkstack(L, 16, "codec");
   lua_settop(L, 5);
   lua_pushvalue(L, 2);
-  int opaque = is_opaque(L);
+  int opaque = tell(L);
   lua_pop(L, 1);
   int all = push_all(L);
   for (int i = 2; i <= 4; i++)
@@ -109,10 +122,16 @@ int ccp_codec_register_type(lua_State *L) {
   return 0;
 }
 
+int ccp_codec_register_type(lua_State *L) {
+  return register_type(L, is_opaque);
+}
+
+/* No name is known yet of what a module has in C that is being opened; to look
+** would take longer than all the rest. */
 int ccp_codec_register(lua_State *L) {
   lua_settop(L, 4);
   lua_pushliteral(L, HERE);
-  return ccp_codec_register_type(L);
+  return register_type(L, has_c);
 }
 
 void ccp_codec_types_known(lua_State *L, uint64_t uid, int copied) {
@@ -184,7 +203,7 @@ int ccp_codec_types(lua_State *L) {
 }
 
 int ccp_custom_of(lua_State *L, const ccp_ctx *ctx, int ctx_at) {
-  if (ctx->custom_count == 0)
+  if (!ccp_custom_maybe(ctx, lua_topointer(L, -1)))
     return 0;
   lua_getiuservalue(L, ctx_at, CCP_UV_CUSTOM);
   lua_pushvalue(L, -2);
@@ -222,6 +241,11 @@ int ccp_custom_is_known(lua_State *L, const ccp_ctx *ctx, int ctx_at,
     mark = lua_tointeger(L, -1);
   lua_pop(L, 2);
   return number <= mark / 2 && (mark % 2 != 0 || flag(L, entry, CCP_E_COPIES));
+}
+
+int ccp_codec_saves_for_elsewhere(lua_State *L) {
+  const ccp_funcs *fs = ccp_ctx_get(L)->saving_for;
+  return fs && fs->elsewhere;
 }
 
 /* A C function: calls save(value) and packs its entry and what it gives.
@@ -356,7 +380,7 @@ int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at) {
 
 /* Stack: ..., entry, value. The entry's metatable is the value's from now on,
 ** if it had none and the value has one of its own. */
-static void learn_metatable(lua_State *L, int all) {
+static void learn_metatable(lua_State *L, ccp_ctx *ctx, int all) {
   int entry = lua_gettop(L) - 1;
   if (lua_type(L, entry + 1) != LUA_TTABLE &&
       lua_type(L, entry + 1) != LUA_TUSERDATA)
@@ -368,14 +392,12 @@ static void learn_metatable(lua_State *L, int all) {
   lua_pushvalue(L, -1);
   if (lua_rawget(L, all) == LUA_TNIL) {
     set_entry(L, entry, CCP_E_METATABLE, entry + 2);
-    lua_pushvalue(L, entry + 2);
-    lua_pushvalue(L, entry);
-    lua_rawset(L, all);
+    set_metatable(L, ctx, all, entry + 2, entry);
   }
   lua_settop(L, entry + 1);
 }
 
-void ccp_custom_load(lua_State *L, int ctx_at, int n) {
+void ccp_custom_load(lua_State *L, ccp_ctx *ctx, int ctx_at, int n) {
   int array = lua_gettop(L), all = array + 1, entry = array + 2;
   if (!lua_checkstack(L, n + 12)) {
     lua_pushliteral(L, "malformed message: too many saved values");
@@ -391,7 +413,7 @@ void ccp_custom_load(lua_State *L, int ctx_at, int n) {
   for (int i = 2; i <= n; i++)
     lua_rawgeti(L, array, i);
   lua_call(L, n - 1, 1);
-  learn_metatable(L, all);
+  learn_metatable(L, ctx, all);
   lua_replace(L, array);
   lua_settop(L, array);
 }

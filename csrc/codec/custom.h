@@ -33,6 +33,22 @@ enum {
 ** 1, else 0. */
 int ccp_custom_find(lua_State *L, const ccp_ctx *ctx, int ctx_at);
 
+/* May the table at that address be a registered metatable? If not, it is
+** none. */
+static inline unsigned ccp_custom_bit(const void *p) {
+  return (unsigned)((uint64_t)(uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15) >>
+                    24) %
+         (64 * CCP_TYPE_WORDS);
+}
+static inline void ccp_custom_note(ccp_ctx *ctx, const void *p) {
+  unsigned bit = ccp_custom_bit(p);
+  ctx->types[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+static inline int ccp_custom_maybe(const ccp_ctx *ctx, const void *p) {
+  unsigned bit = ccp_custom_bit(p);
+  return ctx->types[bit / 64] >> (bit % 64) & 1;
+}
+
 /* Stack: table. If it is a registered metatable, pushes the entry and returns
 ** 1, else 0. */
 int ccp_custom_of(lua_State *L, const ccp_ctx *ctx, int ctx_at);
@@ -64,6 +80,6 @@ int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at);
 
 /* Stack: array of n values, the first what stands for a type. Replaces it by
 ** what load makes of the others. Raises, runs user code. */
-void ccp_custom_load(lua_State *L, int ctx_at, int n);
+void ccp_custom_load(lua_State *L, ccp_ctx *ctx, int ctx_at, int n);
 
 #endif

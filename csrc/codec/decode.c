@@ -101,7 +101,7 @@ static int open_table(ccp_dec *d, uint64_t off, int shared, int meta) {
   uint64_t narr = ccp_dec_varint(d);
   if (hint > HINT_MAX || narr > (uint64_t)LUA_MAXINTEGER)
     ccp_dec_bad(d, "table too large");
-  int items = ahead(d, narr);
+  int items = narr > 0 ? ahead(d, narr) : 0;
   int pairs = hint > 0 ? ahead(d, UINT64_C(1) << (hint - 1)) : 0;
   lua_createtable(d->L, items, pairs);
   if (shared)
@@ -265,6 +265,8 @@ int ccp_dec_value(ccp_dec *d) {
   } else if (tag >= CCP_T_SHORT) {
     const void *s = ccp_dec_bytes(d, tag - CCP_T_SHORT);
     lua_pushlstring(d->L, s, tag - CCP_T_SHORT);
+  } else if (tag == CCP_T_TABLE) {
+    return open_table(d, off, 0, 0);
   } else if (tag == CCP_T_SREF) {
     push_slot(d);
   } else if (tag == CCP_T_GLOBALS) {

@@ -143,54 +143,94 @@ static void check_key(ccp_dec *d) {
     ccp_dec_bad(d, "NaN as a key");
 }
 
+/* Pushes the next value if it is of the kinds that tables hold most, or returns
+** 0 and has read nothing. */
+static inline int push_usual(ccp_dec *d) {
+  const unsigned char *p = d->p;
+  size_t left = (size_t)(d->end - p), n;
+  if (left < 2)
+    return 0;
+  unsigned tag = *p++;
+  if (tag == CCP_T_SREF && *p < d->defined) {
+    lua_pushvalue(d->L, ccp_dec_string(d, *p));
+    n = 1;
+  } else if (tag >= CCP_T_SMALL) {
+    lua_pushinteger(d->L, (int)tag - CCP_T_SMALL + CCP_SMALL_MIN);
+    n = 0;
+  } else if (tag >= CCP_T_SHORT && tag < CCP_T_DEFINE) {
+    n = tag - CCP_T_SHORT;
+    if (n >= left)
+      return 0;
+    lua_pushlstring(d->L, (const char *)p, n);
+  } else if (tag >= CCP_T_INT8 && tag <= CCP_T_INT64) {
+    n = (size_t)1 << (tag - CCP_T_INT8);
+    if (n >= left)
+      return 0;
+    lua_pushinteger(d->L, ccp_wire_signed(p, n));
+  } else {
+    return 0;
+  }
+  d->p = p + n;
+  return 1;
+}
+
 /* Array items until a child opens (0) or they end (1). */
 static int step_items(ccp_dec *d) {
-  for (;;) {
-    ccp_open *f = ccp_dec_top(d);
-    if (f->next > f->last) {
-      f->in = CCP_IN_KEY;
-      return 1;
+  ccp_open *f = ccp_dec_top(d);
+  for (; f->next <= f->last; f = ccp_dec_top(d)) {
+    if (!push_usual(d)) {
+      unsigned tag = d->p < d->end ? *d->p : CCP_T_NIL;
+      if (tag == CCP_T_ENDARR) {
+        d->p++;
+        break;
+      }
+      if (tag >= CCP_T_RUN8 && tag <= CCP_T_RUNF) {
+        d->p++;
+        read_run(d, tag);
+        continue;
+      }
+      if (ccp_dec_value(d) != CCP_PUSHED)
+        return 0;
+      f = ccp_dec_top(d);
     }
-    if (d->p == d->end)
-      ccp_dec_bad(d, "truncated");
-    unsigned tag = *d->p;
-    if (tag == CCP_T_ENDARR) {
-      d->p++;
-      f->in = CCP_IN_KEY;
-      return 1;
-    }
-    if (tag >= CCP_T_RUN8 && tag <= CCP_T_RUNF) {
-      d->p++;
-      read_run(d, tag);
-      continue;
-    }
-    if (ccp_dec_value(d) != CCP_PUSHED)
-      return 0;
-    f = ccp_dec_top(d);
     lua_rawseti(d->L, ccp_dec_at(d, f), (lua_Integer)f->next++);
   }
+  f->in = CCP_IN_KEY;
+  return 1;
+}
+
+/* A key: pushed (1), opened as a frame (0), or there is none (-1). */
+static inline int read_key(ccp_dec *d) {
+  unsigned tag = d->p < d->end ? *d->p : CCP_T_NIL;
+  if (tag == CCP_T_END) {
+    d->p++;
+    return -1;
+  }
+  if (push_usual(d))
+    return 1;
+  if (ccp_dec_value(d) != CCP_PUSHED)
+    return 0;
+  if (tag < CCP_T_SHORT && tag != CCP_T_SREF)
+    check_key(d);
+  return 1;
 }
 
 /* Pairs until a child opens (0) or they end (1). */
 static int step_pairs(ccp_dec *d) {
+  ccp_open *f = ccp_dec_top(d);
   for (;;) {
-    ccp_open *f = ccp_dec_top(d);
     if (f->in == CCP_IN_KEY) {
-      unsigned tag = d->p < d->end ? *d->p : CCP_T_NIL;
-      if (tag == CCP_T_END) {
-        d->p++;
-        return 1;
-      }
+      int rc = read_key(d);
+      if (rc != 1)
+        return rc != 0;
+      f = ccp_dec_top(d);
+    }
+    if (!push_usual(d)) {
+      f->in = CCP_IN_VALUE;
       if (ccp_dec_value(d) != CCP_PUSHED)
         return 0;
-      if (tag < CCP_T_SHORT && tag != CCP_T_SREF)
-        check_key(d);
       f = ccp_dec_top(d);
-      f->in = CCP_IN_VALUE;
     }
-    if (ccp_dec_value(d) != CCP_PUSHED)
-      return 0;
-    f = ccp_dec_top(d);
     f->in = CCP_IN_KEY;
     lua_rawset(d->L, ccp_dec_at(d, f));
   }
@@ -267,7 +307,7 @@ static int step_saved(ccp_dec *d) {
     return ccp_dec_end_type(d);
   int shared = f->shared;
   uint64_t off = f->off;
-  ccp_custom_load(L, d->ctx_at, (int)f->last);
+  ccp_custom_load(L, d->ctx, d->ctx_at, (int)f->last);
   if (shared)
     ccp_dec_remember(d, off);
   return 1;

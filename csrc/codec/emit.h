@@ -67,6 +67,17 @@ static inline int ccp_emit_short(ccp_buf *b, int base, const char *s,
   return CCP_OK;
 }
 
+/* A string that has a slot. */
+static inline int ccp_emit_slot(ccp_buf *b, int slot) {
+  unsigned char *p = ccp_buf_room(b, 2);
+  if (p == NULL)
+    return CCP_E_NOMEM;
+  p[0] = CCP_T_SREF;
+  p[1] = (unsigned char)slot;
+  b->len += 2;
+  return CCP_OK;
+}
+
 static inline int ccp_emit_string(ccp_buf *b, const char *s, size_t len) {
   return len <= CCP_SHORT_MAX ? ccp_emit_short(b, CCP_T_SHORT, s, len)
                               : ccp_emit_bytes(b, CCP_T_STR, s, len);

@@ -74,28 +74,33 @@ void ccp_enc_keep(ccp_enc *e) {
 
 /* --- single values --- */
 
-int ccp_enc_string(ccp_enc *e, int idx, int hot) {
+int ccp_enc_strings(ccp_enc *e) {
+  if (e->s->strs != NULL)
+    return CCP_OK;
+  e->s->strs = malloc(sizeof *e->s->strs);
+  if (e->s->strs == NULL)
+    return CCP_E_NOMEM;
+  ccp_strs_init(e->s->strs);
+  return CCP_OK;
+}
+
+int ccp_enc_new_string(ccp_enc *e, int idx, int hot) {
   size_t len;
   const char *s = lua_tolstring(e->L, idx, &len);
   if (len > CCP_SHORT_MAX)
     return ccp_emit_bytes(e->b, CCP_T_STR, s, len);
-  if (e->s->strs == NULL) {
-    e->s->strs = malloc(sizeof *e->s->strs);
-    if (e->s->strs == NULL)
-      return CCP_E_NOMEM;
-    ccp_strs_init(e->s->strs);
-  }
-  int slot = len > 0 ? ccp_strs_find(e->s->strs, s, hot) : CCP_STR_PLAIN;
-  if (slot < 0)
-    return ccp_emit_short(
-        e->b, slot == CCP_STR_DEFINE ? CCP_T_DEFINE : CCP_T_SHORT, s, len);
-  unsigned char *p = ccp_buf_room(e->b, 2);
-  if (p == NULL)
-    return CCP_E_NOMEM;
-  p[0] = CCP_T_SREF;
-  p[1] = (unsigned char)slot;
-  e->b->len += 2;
-  return CCP_OK;
+  int slot = CCP_STR_PLAIN;
+  if (len > 0)
+    slot = ccp_strs_find(e->s->strs, lua_topointer(e->L, idx), hot);
+  if (slot >= 0)
+    return ccp_emit_slot(e->b, slot);
+  return ccp_emit_short(
+      e->b, slot == CCP_STR_DEFINE ? CCP_T_DEFINE : CCP_T_SHORT, s, len);
+}
+
+static int put_string(ccp_enc *e, int idx) {
+  int rc = ccp_enc_strings(e);
+  return rc == CCP_OK ? ccp_enc_new_string(e, idx, 0) : rc;
 }
 
 int ccp_enc_scalar(ccp_enc *e, int idx, int type) {
@@ -105,7 +110,7 @@ int ccp_enc_scalar(ccp_enc *e, int idx, int type) {
       return ccp_emit_int(e->b, lua_tointegerx(e->L, idx, NULL));
     return ccp_emit_float(e->b, lua_tonumberx(e->L, idx, NULL));
   case LUA_TSTRING:
-    return ccp_enc_string(e, idx, 0);
+    return put_string(e, idx);
   case LUA_TBOOLEAN:
     return ccp_emit_tag(e->b,
                         lua_toboolean(e->L, idx) ? CCP_T_TRUE : CCP_T_FALSE);

@@ -31,13 +31,14 @@ enum {
 };
 
 typedef struct ccp_frame {
-  unsigned char at;   /* CCP_AT_* */
-  unsigned char meta; /* a metatable follows */
-  size_t off;         /* of its tag, in the buffer */
-  uint64_t next;      /* array index, upvalue or saved value at hand */
-  uint64_t count;     /* array items announced, upvalues or saved values */
-  uint64_t pairs;     /* written so far */
-  const void *obj;    /* borrowed: what is being saved, or the entry */
+  unsigned char at;    /* CCP_AT_* */
+  unsigned char meta;  /* a metatable follows */
+  unsigned char dense; /* all array items lie in the array part */
+  size_t off;          /* of its tag, in the buffer */
+  uint64_t next;       /* array index, upvalue or saved value at hand */
+  uint64_t count;      /* array items announced, upvalues or saved values */
+  uint64_t pairs;      /* written so far */
+  const void *obj;     /* borrowed: what is being saved, or the entry */
 } ccp_frame;
 
 typedef struct ccp_enc {
@@ -144,8 +145,11 @@ int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count);
 /* Holds the value on the top until the message ends; pops it. */
 void ccp_enc_keep(ccp_enc *e);
 
+/* Makes ready what knows the strings sent so far. */
+int ccp_enc_strings(ccp_enc *e);
+
 /* Writes the string at idx, inside a table; `hot` for keys. */
-int ccp_enc_string(ccp_enc *e, int idx, int hot);
+int ccp_enc_new_string(ccp_enc *e, int idx, int hot);
 
 /* encode_table.c: opens the table on the top; goes on with the open one until
 ** a child opens or it ends (CCP_WRITTEN). */

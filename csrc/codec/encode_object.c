@@ -89,9 +89,9 @@ static int put_named(ccp_enc *e) {
 
 /* Is the table on the top a registered metatable that travels as such? Then
 ** its entry takes its place. */
-static int is_type(ccp_enc *e) {
+static int is_type(ccp_enc *e, const void *p) {
   lua_State *L = e->L;
-  if (!ccp_custom_of(L, e->ctx, ccp_enc_ctx(e)))
+  if (!ccp_custom_maybe(e->ctx, p) || !ccp_custom_of(L, e->ctx, ccp_enc_ctx(e)))
     return 0;
   int opaque = ccp_custom_has(L, CCP_E_OPAQUE) &&
                !ccp_custom_is_known(L, e->ctx, ccp_enc_ctx(e), e->fs);
@@ -120,7 +120,7 @@ static int put_table(ccp_enc *e) {
   int rc = look(e, p, off, &word);
   if (rc != 0)
     return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
-  if (is_type(e))
+  if (is_type(e, p))
     return ccp_enc_put_type(e);
   int meta = lua_getmetatable(e->L, -1);
   if (meta)

@@ -11,12 +11,12 @@
 #include <lauxlib.h>
 
 #include "codec/emit.h"
+#include "codec/part.h"
 #include "codec/wire.h"
 #include "os/codes.h"
 
 enum {
   GAP_MAX = 4,     /* nils written out rather than ending the array items */
-  RUN_BEGUN = 2,   /* integers that let expect more of them */
   PAIRS_AHEAD = 16 /* stack slots for pairs that are read at once */
 };
 
@@ -46,6 +46,8 @@ int ccp_enc_open_table(ccp_enc *e, size_t off, int meta) {
   lua_State *L = e->L;
   if (meta)
     hold_weak(e);
+  if (ccp_enc_strings(e) != CCP_OK)
+    return CCP_E_NOMEM;
   uint64_t narr = lua_rawlen(L, -1);
   unsigned char *p = ccp_buf_room(e->b, 2 + CCP_VARINT_MAX);
   if (p == NULL)
@@ -54,8 +56,12 @@ int ccp_enc_open_table(ccp_enc *e, size_t off, int meta) {
   p[1] = 0; /* the hint, known at the end */
   e->b->len += (size_t)(ccp_wire_varint(p + 2, narr) - p);
   int rc = ccp_enc_open(e, narr > 0 ? CCP_AT_ITEM : CCP_AT_VALUE, off, narr);
-  if (rc == CCP_OPENED)
-    ccp_enc_top(e)->meta = (unsigned char)meta;
+  if (rc == CCP_OPENED) {
+    ccp_frame *f = ccp_enc_top(e);
+    f->meta = (unsigned char)meta;
+    f->dense = narr > 0 && ccp_part_known(L) &&
+               ccp_part_size(L, ccp_enc_slot(e, e->depth - 1)) >= narr;
+  }
   return rc;
 }
 
@@ -69,105 +75,233 @@ static int gap(const ccp_enc *e, const ccp_frame *f, int key) {
   return i <= f->count && nils <= GAP_MAX ? (int)nils : -1;
 }
 
-static int put_nils(ccp_enc *e, ccp_frame *f, ccp_run *r, int nils) {
-  int rc = ccp_emit_run(e->b, r);
+static int put_nils(ccp_enc *e, ccp_frame *f, int nils) {
+  int rc = CCP_OK;
   f->next += (uint64_t)nils;
   for (; nils > 0 && rc == CCP_OK; nils--)
     rc = ccp_emit_tag(e->b, CCP_T_NIL);
   return rc;
 }
 
-/* The array item on the top: numbers go into the run. */
-static int put_item(ccp_enc *e, ccp_run *r, int key) {
+/* Writes the string at idx. */
+static inline int put_string(ccp_enc *e, int idx) {
+  int slot = ccp_strs_slot(e->s->strs, lua_topointer(e->L, idx));
+  return slot >= 0 ? ccp_emit_slot(e->b, slot) : ccp_enc_new_string(e, idx, 0);
+}
+
+/* Writes the value above the key, of that type, and pops it, or opens it as a
+** frame. */
+static inline int put_value(ccp_enc *e, int key, int type) {
   lua_State *L = e->L;
   int rc;
-  if (lua_isinteger(L, key + 1)) {
-    lua_Integer v = lua_tointegerx(L, key + 1, NULL);
-    rc = ccp_run_add(e->b, r, CCP_T_RUN64, (uint64_t)v);
+  if (type == LUA_TSTRING) {
+    rc = put_string(e, key + 1);
   } else {
-    int type = lua_type(L, key + 1);
-    if (type == LUA_TNUMBER) {
-      uint64_t v = ccp_wire_bits(lua_tonumberx(L, key + 1, NULL));
-      rc = ccp_run_add(e->b, r, CCP_T_RUNF, v);
-    } else {
-      rc = r->n > 0 ? ccp_emit_run(e->b, r) : CCP_OK;
-      if (rc == CCP_OK)
-        rc = ccp_enc_scalar(e, key + 1, type);
-      if (rc == CCP_NAMELESS)
-        return ccp_enc_put_object(e, type);
-    }
+    rc = type == LUA_TTABLE ? CCP_NAMELESS : ccp_enc_scalar(e, key + 1, type);
+    if (rc == CCP_NAMELESS)
+      return ccp_enc_put_object(e, type);
   }
   lua_settop(L, key);
   return rc;
 }
 
-/* Integers that follow the last item go into the run, as many as there are
-** before something else comes: what most of a long array is. On the top is the
-** key of the last item, before and after. Several pairs are on the stack before
-** it is cut back, since that costs as much as reading a value. */
-static void take_integers(const ccp_enc *e, ccp_frame *f, ccp_run *r, int t) {
+/* What is known of the pair behind the last one. */
+enum { ASK = -1, NONE = 0, PAIR = 1 };
+
+/* The number at idx as a run holds it. */
+static inline uint64_t item(lua_State *L, int idx, int floats) {
+  return floats ? ccp_wire_bits(lua_tonumberx(L, idx, NULL))
+                : (uint64_t)lua_tointegerx(L, idx, NULL);
+}
+
+/* Is the value above the key the array item behind `last`, and a number of that
+** kind? */
+static inline int goes_on(lua_State *L, int key, uint64_t last, int floats) {
+  if (floats ? lua_type(L, key + 1) != LUA_TNUMBER || lua_isinteger(L, key + 1)
+             : !lua_isinteger(L, key + 1))
+    return 0;
+  return lua_isinteger(L, key) &&
+         (uint64_t)lua_tointegerx(L, key, NULL) == last + 1;
+}
+
+/* Gathers the number on the top, array item f->next, and those of its kind that
+** follow, as many as there are before something else comes. Several pairs are
+** on the stack before it is cut back, since that costs as much as reading a
+** value. Afterwards the stack ends with the key of the last item, or with the
+** pair behind it. Inlined, so that 'floats' is a constant. */
+static inline __attribute__((always_inline)) int
+gather(const ccp_enc *e, ccp_frame *f, ccp_run *r, int t, int floats) {
   lua_State *L = e->L;
   uint64_t next = f->next;
-  unsigned n = r->n, most = CCP_RUN_MAX;
-  int key = t + 1;
-  lua_settop(L, t);
+  unsigned n = 1, most = CCP_RUN_MAX;
+  int key = t + 1, more = ASK;
   if (f->count - next < most - n)
     most = n + (unsigned)(f->count - next);
-  for (; n < most; key += 2) {
+  r->items[0] = item(L, t + 2, floats);
+  for (lua_settop(L, t); n < most; key += 2) {
     if (key > t + PAIRS_AHEAD) {
       key = t + 1;
       lua_settop(L, t);
     }
     lua_pushinteger(L, (lua_Integer)next);
-    if (!lua_next(L, t) || !lua_isinteger(L, key + 1) ||
-        !lua_isinteger(L, key) ||
-        (uint64_t)lua_tointegerx(L, key, NULL) != next + 1)
+    more = lua_next(L, t);
+    if (!more || !goes_on(L, key, next, floats))
       break;
-    r->items[n++] = (uint64_t)lua_tointegerx(L, key + 1, NULL);
+    r->items[n++] = item(L, key + 1, floats);
     next++;
+    more = ASK;
   }
-  lua_settop(L, t);
-  lua_pushinteger(L, (lua_Integer)next);
+  if (more == PAIR && key > t + 1) {
+    lua_copy(L, key, t + 1);
+    lua_copy(L, key + 1, t + 2);
+  }
+  lua_settop(L, more == PAIR ? t + 2 : t);
+  if (more == ASK)
+    lua_pushinteger(L, (lua_Integer)next);
   r->n = n;
   f->next = next;
+  return more;
+}
+
+/* Writes the number on the top and those that follow it. */
+static int put_numbers(ccp_enc *e, ccp_frame *f, int t, int *more) {
+  ccp_run run;
+  if (lua_isinteger(e->L, t + 2)) {
+    run.tag = CCP_T_RUN64;
+    *more = gather(e, f, &run, t, 0);
+  } else {
+    run.tag = CCP_T_RUNF;
+    *more = gather(e, f, &run, t, 1);
+  }
+  return ccp_emit_run(e->b, &run);
+}
+
+/* As `gather`, but below the number lies any key, and the stack ends with that
+** afterwards. */
+static inline __attribute__((always_inline)) void
+gather_dense(lua_State *L, ccp_frame *f, ccp_run *r, int t, int floats) {
+  uint64_t next = f->next;
+  unsigned n = 1, most = CCP_RUN_MAX;
+  int at = t + 2;
+  if (f->count - next < most - n)
+    most = n + (unsigned)(f->count - next);
+  r->items[0] = item(L, at, floats);
+  while (n < most) {
+    if (++at > t + PAIRS_AHEAD) {
+      at = t + 2;
+      lua_settop(L, t + 1);
+    }
+    if (lua_rawgeti(L, t, (lua_Integer)next + 1) != LUA_TNUMBER ||
+        lua_isinteger(L, at) == floats)
+      break;
+    r->items[n++] = item(L, at, floats);
+    next++;
+  }
+  lua_settop(L, t + 1);
+  r->n = n;
+  f->next = next;
+}
+
+static int put_dense_numbers(ccp_enc *e, ccp_frame *f, int t) {
+  ccp_run run;
+  if (lua_isinteger(e->L, t + 2)) {
+    run.tag = CCP_T_RUN64;
+    gather_dense(e->L, f, &run, t, 0);
+  } else {
+    run.tag = CCP_T_RUNF;
+    gather_dense(e->L, f, &run, t, 1);
+  }
+  return ccp_emit_run(e->b, &run);
+}
+
+/* Writes strings from the item f->next + 1 on, which is on the top, until
+** another value is there or a nil. Only then, and now and again, the stack is
+** cut back. Returns that value's type, or an error. */
+static int put_dense_strings(ccp_enc *e, ccp_frame *f, int t) {
+  lua_State *L = e->L;
+  int at = t + 2, type;
+  do {
+    int rc = put_string(e, at);
+    if (rc != CCP_OK)
+      return rc;
+    f->next++;
+    if (++at > t + PAIRS_AHEAD) {
+      at = t + 2;
+      lua_settop(L, t + 1);
+    }
+    type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
+  } while (type == LUA_TSTRING && f->next < f->count);
+  if (at > t + 2)
+    lua_replace(L, t + 2);
+  lua_settop(L, t + 2);
+  return f->next < f->count ? type : LUA_TNIL;
+}
+
+/* Writes the array item on the top, of that type, or opens it. */
+static int put_dense_item(ccp_enc *e, ccp_frame *f, int t, int type) {
+  f->next++;
+  if (type == LUA_TNUMBER)
+    return put_dense_numbers(e, f, t);
+  lua_pushinteger(e->L, (lua_Integer)f->next); /* for the path to the child */
+  lua_replace(e->L, t + 1);
+  return put_value(e, t + 1, type);
+}
+
+/* Writes array items by index until a child opens, or a nil or their end comes:
+** then the last item's key is on the top, for lua_next. */
+static int put_dense(ccp_enc *e, int t) {
+  lua_State *L = e->L;
+  ccp_frame *f = ccp_enc_top(e);
+  while (f->next < f->count) {
+    int type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
+    if (type == LUA_TSTRING)
+      type = put_dense_strings(e, f, t);
+    if (type < 0)
+      return type;
+    if (type == LUA_TNIL)
+      break;
+    int rc = put_dense_item(e, f, t, type);
+    if (rc != CCP_WRITTEN)
+      return rc;
+  }
+  f->dense = 0;
+  lua_settop(L, t);
+  if (f->next > 0)
+    lua_pushinteger(L, (lua_Integer)f->next);
+  else
+    lua_pushnil(L);
+  return CCP_WRITTEN;
 }
 
 /* Writes array items until a child opens, or there are no more: then *pair
 ** tells whether a pair lies on the stack or the table has ended. */
 static int put_items(ccp_enc *e, int t, int *pair) {
   ccp_frame *f = ccp_enc_top(e);
-  ccp_run run;
-  run.tag = 0;
-  run.n = 0;
-  int rc = CCP_OK;
-  while ((*pair = lua_next(e->L, t)) != 0) {
-    int nils = gap(e, f, t + 1);
+  int rc = f->dense ? put_dense(e, t) : CCP_WRITTEN, more = ASK;
+  while (rc == CCP_WRITTEN) {
+    if (more == ASK)
+      more = lua_next(e->L, t);
+    int nils = more ? gap(e, f, t + 1) : -1;
     if (nils < 0)
       break;
     if (nils > 0)
-      rc = put_nils(e, f, &run, nils);
+      rc = put_nils(e, f, nils);
     f->next++;
-    if (rc == CCP_OK)
-      rc = put_item(e, &run, t + 1);
-    if (rc != CCP_WRITTEN)
+    if (rc != CCP_OK)
       return rc;
-    if (run.tag == CCP_T_RUN64 && run.n >= RUN_BEGUN)
-      take_integers(e, f, &run, t);
+    if (lua_type(e->L, t + 2) == LUA_TNUMBER) {
+      rc = put_numbers(e, f, t, &more);
+    } else {
+      rc = put_value(e, t + 1, lua_type(e->L, t + 2));
+      more = ASK;
+    }
   }
-  rc = run.n > 0 ? ccp_emit_run(e->b, &run) : CCP_OK;
-  if (rc == CCP_OK && f->next < f->count)
+  if (rc != CCP_WRITTEN)
+    return rc;
+  if (f->next < f->count)
     rc = ccp_emit_tag(e->b, CCP_T_ENDARR);
   f->at = CCP_AT_VALUE;
-  return rc;
-}
-
-/* Writes the value on the top, which belongs to the key below it. */
-static int put_pair_value(ccp_enc *e, int t) {
-  int type = lua_type(e->L, t + 2);
-  int rc = ccp_enc_scalar(e, t + 2, type);
-  if (rc == CCP_NAMELESS)
-    return ccp_enc_put_object(e, type);
-  lua_settop(e->L, t + 1);
+  *pair = more;
   return rc;
 }
 
@@ -207,15 +341,25 @@ static int end_pairs(ccp_enc *e, int t) {
   return ccp_enc_put(e);
 }
 
+/* Writes the key of the pair on the top. Most keys were sent before, and have a
+** slot. */
+static inline int put_key(ccp_enc *e, int t) {
+  int slot = ccp_strs_slot(e->s->strs, lua_topointer(e->L, t + 1));
+  if (slot >= 0)
+    return ccp_emit_slot(e->b, slot);
+  if (lua_type(e->L, t + 1) == LUA_TSTRING)
+    return ccp_enc_new_string(e, t + 1, 1);
+  return put_odd_key(e, t);
+}
+
 /* Writes pairs until a child opens or the table ends. */
 static int put_pairs(ccp_enc *e, int t, int pair) {
   while (pair || lua_next(e->L, t)) {
     pair = 0;
     ccp_enc_top(e)->pairs++;
-    int rc = lua_type(e->L, t + 1) == LUA_TSTRING ? ccp_enc_string(e, t + 1, 1)
-                                                  : put_odd_key(e, t);
+    int rc = put_key(e, t);
     if (rc == CCP_WRITTEN)
-      rc = put_pair_value(e, t);
+      rc = put_value(e, t + 1, lua_type(e->L, t + 2));
     if (rc != CCP_WRITTEN)
       return rc;
   }
@@ -236,7 +380,7 @@ int ccp_enc_step_table(ccp_enc *e) {
     ccp_enc_top(e)->at = CCP_AT_VALUE;
     lua_pushvalue(e->L, t + 1);
     lua_rawget(e->L, t);
-    rc = put_pair_value(e, t);
+    rc = put_value(e, t + 1, lua_type(e->L, t + 2));
     break;
   default:
     break;

@@ -19,7 +19,8 @@ typedef struct ccp_funcs {
   /* The dump behind an id, borrowed until the decoding has ended. CCP_OK or
   ** CCP_E_BADDATA. */
   int (*get)(void *ud, uint64_t id, const void **dump, size_t *len);
-  uint64_t uid; /* names this store among all of this program; never 0 */
+  uint64_t uid;  /* names this store among all of this program; never 0 */
+  int elsewhere; /* who decodes what is encoded with it is another process */
 } ccp_funcs;
 
 /* Keeps nothing, like NULL; but only who made this state will decode: it knows

@@ -94,13 +94,18 @@ void ccp_memo_fini(ccp_memo *m) {
   ccp_memo_init(m);
 }
 
+/* The next message is likely to hold as much as this one: a table of that size
+** need not grow on the way. */
 void ccp_memo_clear(ccp_memo *m) {
+  size_t size = FIRST_SIZE;
   if (m->room > KEPT_ROOM)
     ccp_memo_fini(m);
   else if (m->used > 0)
     restamp(m);
+  while (size <= m->room / 2 && m->used > (size - 1) / 4 * 3)
+    size *= 2;
   m->used = 0;
-  m->mask = FIRST_SIZE - 1;
+  m->mask = size - 1;
 }
 
 int ccp_memo_add(ccp_memo *m, const void *key, uint64_t value,
@@ -164,8 +169,7 @@ static int worth(const ccp_strs *s, uint16_t i) {
 }
 
 int ccp_strs_find(ccp_strs *s, const void *key, int hot) {
-  uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
-  uint16_t i = (uint16_t)(h >> 40) % CCP_STR_MAP;
+  uint16_t i = (uint16_t)ccp_strs_place(key);
   for (int way = 0; way < 2; way++, i ^= 1)
     if (s->map[i].key == key && s->map[i].stamp == s->stamp) {
       uint16_t slot = s->map[i].slot;

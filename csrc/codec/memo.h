@@ -46,7 +46,7 @@ enum { CCP_STR_MAP = 256, CCP_STR_SEEN = 0xffff };
 
 typedef struct ccp_strs {
   struct {
-    const void *key; /* borrowed: an interned string */
+    const void *key; /* borrowed: an interned string, as lua_topointer says */
     uint32_t stamp;  /* another stamp: empty */
     uint16_t slot;   /* CCP_STR_SEEN: sent once, has no slot yet */
   } map[CCP_STR_MAP];
@@ -66,5 +66,21 @@ void ccp_strs_clear(ccp_strs *s, int message_begins);
 ** string gets its slot at once if `hot` (a key), else when it comes again. */
 enum { CCP_STR_PLAIN = -1, CCP_STR_DEFINE = -2 };
 int ccp_strs_find(ccp_strs *s, const void *key, int hot);
+
+static inline unsigned ccp_strs_place(const void *key) {
+  uint64_t h = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
+  return (unsigned)(h >> 40) % CCP_STR_MAP;
+}
+
+/* The slot that the object at this address has, or -1. */
+static inline int ccp_strs_slot(const ccp_strs *s, const void *key) {
+  unsigned i = ccp_strs_place(key);
+  if (s->map[i].key != key)
+    i ^= 1;
+  return s->map[i].key == key && s->map[i].stamp == s->stamp &&
+                 s->map[i].slot != CCP_STR_SEEN
+             ? s->map[i].slot
+             : -1;
+}
 
 #endif

@@ -17,7 +17,8 @@ enum {
   CCP_E_BROKEN = -7,      /* a pool that cannot go on */
   CCP_E_NOTSENDABLE = -8, /* a value that cannot travel */
   CCP_E_BADDATA = -9,     /* bytes that no encoder wrote */
-  CCP_E_NOTHELD = -10     /* a lock that is not held, or not by the caller */
+  CCP_E_NOTHELD = -10,    /* a lock that is not held, or not by the caller */
+  CCP_E_DEADLOCK = -11    /* nobody could ever end the wait */
 };
 
 #endif

@@ -112,7 +112,6 @@ unsigned ccp_fd_wait(const int *fds, int n, int64_t deadline_ns) {
 
 void ccp_fd_close(int fd) {
   int saved = errno;
-  if (fd >= 0)
-    (void)close(fd);
-  errno = saved;
+  if (fd >= 0 && close(fd) != 0)
+    errno = saved;
 }

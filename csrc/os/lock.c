@@ -36,8 +36,10 @@ void ccp_lock_wake_(ccp_lock *l) {
 #ifdef CCP_DEBUG
 #include <assert.h>
 
+#include "os/local.h"
+
 /* Bit n is set while this thread holds a lock of rank n. */
-static _Thread_local uint32_t held;
+static CCP_LOCAL uint32_t held;
 
 void ccp_lock_enter_(const ccp_lock *l) {
   assert((held >> l->rank) == 0 && "locks are taken in rising order");

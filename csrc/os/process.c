@@ -104,7 +104,8 @@ static void close_foreign(const int *keep, int n) {
   for (size_t i = 0; i < owned_n; i++)
     if (!kept(owned[i], keep, n))
       ccp_fd_close(owned[i]);
-  owned_n = 0;
+  if (owned_n > 0) /* or a page would be copied for nothing */
+    owned_n = 0;
 }
 
 pid_t ccp_process_fork(const int *keep, int n) {
@@ -113,12 +114,16 @@ pid_t ccp_process_fork(const int *keep, int n) {
   (void)fflush(NULL); /* or both processes would write what is buffered */
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-  pid = fork();
-  if (pid == 0) {
+  pid = ccp_process_fork_silent(keep, n);
+  if (pid != 0)
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return pid;
+}
+
+pid_t ccp_process_fork_silent(const int *keep, int n) {
+  pid_t pid = fork();
+  if (pid == 0)
     close_foreign(keep, n);
-    return 0;
-  }
-  (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
   return pid;
 }
 
@@ -140,16 +145,9 @@ static void unblock_signals(void) {
 }
 
 /* The zygote has set all others to their defaults already. */
-static void worker_signals(void) {
-  static const int changed[] = {SIGHUP,  SIGQUIT, SIGTERM,
-                                SIGPIPE, SIGTSTP, SIGCHLD};
-  for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
-    (void)signal(changed[i], SIG_DFL);
-}
-
 int ccp_process_be_worker(pid_t parent) {
   (void)setpgid(0, 0);
-  worker_signals();
+  (void)signal(SIGCHLD, SIG_DFL);
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   unblock_signals();
   return getppid() == parent; /* it may have died before the prctl */
@@ -168,13 +166,10 @@ int ccp_process_be_child(pid_t parent) {
 }
 
 void ccp_process_be_zygote(void) {
+  sigset_t all;
   default_signals();
-  (void)signal(SIGHUP, SIG_IGN);
-  (void)signal(SIGQUIT, SIG_IGN);
-  (void)signal(SIGTERM, SIG_IGN);
-  (void)signal(SIGPIPE, SIG_IGN);
-  (void)signal(SIGTSTP, SIG_IGN);
-  unblock_signals();
+  (void)sigfillset(&all);
+  (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
 int ccp_process_pidfd(pid_t pid) {
@@ -243,12 +238,14 @@ int64_t ccp_process_rss(pid_t pid) {
 }
 
 void ccp_process_widen_output(void) {
-  static char buffer[LINE_BYTES];
   size_t now = __fbufsize(stdout); /* 0: not used yet */
   int by_line = now ? __flbf(stdout) != 0 : isatty(STDOUT_FILENO);
   int saved = errno;
-  if (now != 1)
-    (void)setvbuf(stdout, buffer, by_line ? _IOLBF : _IOFBF, sizeof buffer);
+  /* as a variable it would lie between ours, and workers would touch more
+  ** pages; it is stdout's to the end */
+  char *buffer = now != 1 ? malloc(LINE_BYTES) : NULL;
+  if (buffer)
+    (void)setvbuf(stdout, buffer, by_line ? _IOLBF : _IOFBF, LINE_BYTES);
   errno = saved;
 }
 

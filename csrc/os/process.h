@@ -31,13 +31,17 @@ void ccp_process_close_fd(int fd);
 ** registered descriptors closed there but keep[0..n). -1: errno. Call it from
 ** a thread that holds none of our locks. */
 pid_t ccp_process_fork(const int *keep, int n);
+/* The same for a process that writes nothing and has all signals blocked. */
+pid_t ccp_process_fork_silent(const int *keep, int n);
 
 /* In a child of a zygote: default dispositions, SIGINT ignored, nothing
 ** blocked; killed with its parent. False when the parent is gone already. */
 int ccp_process_be_worker(pid_t parent);
 /* The same in a child of a program, which may have had other threads. */
 int ccp_process_be_child(pid_t parent);
-/* In a child: only SIGKILL and our own doing end it. Blocks nothing. */
+/* In a child: only SIGKILL and our own doing end it. Signals have their default
+** disposition, which children inherit, but SIGINT is ignored; and all are
+** blocked. */
 void ccp_process_be_zygote(void);
 
 /* A descriptor that is readable once process 'pid' ended, or -1. */

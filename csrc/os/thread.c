@@ -12,8 +12,49 @@
 #include "os/codes.h"
 #include "os/futex.h"
 
+size_t ccp_thread_stack_bytes(void) {
+  pthread_attr_t attr;
+  size_t bytes = 0;
+  if (pthread_attr_init(&attr) != 0)
+    return 0;
+  (void)pthread_attr_getstacksize(&attr, &bytes);
+  (void)pthread_attr_destroy(&attr);
+  return bytes;
+}
+
+/* While a thread comes into being it holds locks of the address sanitizer; a
+** process that is forked meanwhile would never see them released. */
+#ifdef __SANITIZE_ADDRESS__
+static void expect_birth(ccp_thread *t) {
+  atomic_store(&t->begun, 0);
+}
+
+static void tell_birth(ccp_thread *t) {
+  atomic_store(&t->begun, 1);
+  ccp_futex_wake(&t->begun, CCP_WAKE_ALL);
+}
+
+static void await_birth(ccp_thread *t) {
+  while (atomic_load(&t->begun) == 0)
+    (void)ccp_futex_wait(&t->begun, 0, CCP_NEVER);
+}
+#else
+static void expect_birth(const ccp_thread *t) {
+  (void)t;
+}
+
+static void tell_birth(const ccp_thread *t) {
+  (void)t;
+}
+
+static void await_birth(const ccp_thread *t) {
+  (void)t;
+}
+#endif
+
 static void *main_of(void *arg) {
   ccp_thread *t = arg;
+  tell_birth(t);
   t->run(t->arg);
   /* release: all the thread did is visible to who sees 1 (join) */
   atomic_store_explicit(&t->ended, 1, memory_order_release);
@@ -29,6 +70,7 @@ int ccp_thread_start(ccp_thread *t, void (*run)(void *), void *arg,
   t->run = run;
   t->arg = arg;
   atomic_store_explicit(&t->ended, 0, memory_order_relaxed);
+  expect_birth(t);
   err = pthread_attr_init(&attr);
   if (err == 0) {
     if (stack_bytes)
@@ -43,6 +85,7 @@ int ccp_thread_start(ccp_thread *t, void (*run)(void *), void *arg,
     errno = err;
     return CCP_E_SYS;
   }
+  await_birth(t);
   t->started = 1;
   return CCP_OK;
 }

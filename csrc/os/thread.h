@@ -14,8 +14,14 @@ typedef struct ccp_thread {
   void (*run)(void *arg);
   void *arg;              /* borrowed */
   _Atomic uint32_t ended; /* futex word: 0, then 1 as the thread's last act */
+#ifdef __SANITIZE_ADDRESS__
+  _Atomic uint32_t begun; /* futex word: 0, then 1 as its first */
+#endif
   int started;
 } ccp_thread;
+
+/* The system's default size of a stack. */
+size_t ccp_thread_stack_bytes(void);
 
 /* Runs run(arg) in a new thread. 't' must stay where it is until joined.
 ** CCP_OK or CCP_E_SYS (errno). stack_bytes 0: the system's default. */

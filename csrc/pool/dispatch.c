@@ -57,7 +57,7 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
   t->slot = -1;
   if (t->rules) {
     ccp_deadlines_remove(&p->deadlines, t->rules);
-    ccp_party_remove_locked(p, t);
+    ccp_party_remove_locked(t);
     if (t->rules->ticket)
       ccp_ticket_finish_locked(p, t);
   }
@@ -215,6 +215,35 @@ static void stamp(ccp_pool *p, ccp_task *t) {
                       (each ? 0 : STAMP_LOG2);
 }
 
+/* Nothing fails any more. Draining first also keeps workers from being started
+** for tasks that are through. */
+static void queue(ccp_pool *p, ccp_task *t) {
+  t->state = CCP_T_BACKLOG;
+  t->posted = t->items;
+  p->unfinished++;
+  p->unfinished_items += t->items;
+  p->counts.submitted += t->items;
+  stamp(p, t);
+  if (ccp_pool_is_late_locked(p, t))
+    return;
+  if (++p->begun % DRAIN_EVERY == 0 || p->poster.used == CCP_WINDOW ||
+      wants_staff(p))
+    ccp_pool_drain_locked(p);
+  if (p->broken) /* by what was drained just now: nobody would run it */
+    ccp_pool_end_locked(p, t, CCP_R_BROKEN, ccp_bytes_at(&p->cause),
+                        p->cause.len);
+  else if (!p->mixed && !p->backlog.n && post(p, t) == CCP_OK) {
+    if (wants_staff(p))
+      ccp_pool_staff_locked(p, p->unfinished_items);
+    ccp_board_wake(p->plan.board, &p->poster);
+  } else {
+    ccp_backlog_append(&p->backlog, t);
+    if (p->mixed)
+      overtake(p, ccp_task_priority(t));
+    ccp_pool_fill_locked(p);
+  }
+}
+
 int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
   int rc = CCP_OK;
   ccp_lock_acquire(&p->lock);
@@ -226,29 +255,8 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
     rc = CCP_E_FULL;
   else if (t->rules)
     rc = admit(p, t);
-  if (rc == CCP_OK) {
-    t->state = CCP_T_BACKLOG;
-    t->posted = t->items;
-    p->unfinished++;
-    p->unfinished_items += t->items;
-    p->counts.submitted += t->items;
-    /* draining first also keeps workers from being started for tasks that are
-    ** through */
-    stamp(p, t);
-    if (++p->begun % DRAIN_EVERY == 0 || p->poster.used == CCP_WINDOW ||
-        wants_staff(p))
-      ccp_pool_drain_locked(p);
-    if (!p->mixed && !p->backlog.n && post(p, t) == CCP_OK) {
-      if (wants_staff(p))
-        ccp_pool_staff_locked(p, p->unfinished_items);
-      ccp_board_wake(p->plan.board, &p->poster);
-    } else {
-      ccp_backlog_append(&p->backlog, t);
-      if (p->mixed)
-        overtake(p, ccp_task_priority(t));
-      ccp_pool_fill_locked(p);
-    }
-  }
+  if (rc == CCP_OK)
+    queue(p, t);
   ccp_lock_release(&p->lock);
   return rc;
 }

@@ -95,20 +95,34 @@ int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
 
 /* ------------------------------------------------------------ what is due */
 
+static const char LATE[] = "the task's deadline has passed";
+
+/* No worker has the task, or gets it any more. */
+static void end_late(ccp_pool *p, ccp_task *t) {
+  p->counts.timeouts += t->items - t->done;
+  ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, LATE, sizeof LATE - 1);
+}
+
+int ccp_pool_is_late_locked(ccp_pool *p, ccp_task *t) {
+  if (!t->rules || t->rules->deadline_ns == CCP_NEVER ||
+      t->rules->deadline_ns > ccp_clock_now_ns())
+    return 0;
+  end_late(p, t);
+  return 1;
+}
+
 /* A task that ends leaves the heap, and may be gone then. One that is still
 ** the first is not through: the rest of a chunk whose item was stopped waits
 ** again, so the next turn ends it. */
 static void expire_deadlines(ccp_pool *p, int64_t now) {
-  static const char text[] = "the task's deadline has passed";
   ccp_rules *r;
   while ((r = ccp_deadlines_first(&p->deadlines)) && r->deadline_ns <= now) {
     ccp_task *t = r->task;
     r->retries = 0; /* there is no time for another attempt */
-    if (ccp_pool_withdraw_locked(p, t)) {
-      p->counts.timeouts += t->items - t->done;
-      ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, text, sizeof text - 1);
-    } else if (!ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, text) &&
-               ccp_deadlines_first(&p->deadlines) == r) {
+    if (ccp_pool_withdraw_locked(p, t))
+      end_late(p, t);
+    else if (!ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, LATE) &&
+             ccp_deadlines_first(&p->deadlines) == r) {
       ccp_deadlines_remove(&p->deadlines, r);
       r->deadline_ns = now + AGAIN_NS / 10; /* between two items: soon again */
       (void)ccp_deadlines_add(&p->deadlines, r); /* its place was just freed */

@@ -47,6 +47,7 @@ void ccp_pools_forked(void) {
   ccp_lock_init(&pools_lock, CCP_RANK_CLIENTS); /* another thread may hold it */
   pools = NULL;
   ccp_tickets_forked();
+  ccp_stalls_forked();
 }
 
 uint64_t ccp_pool_uid(const ccp_pool *p) {
@@ -112,12 +113,9 @@ void ccp_party_add_locked(ccp_task *t) {
   party->unfinished++;
 }
 
-void ccp_party_remove_locked(ccp_pool *p, ccp_task *t) {
+void ccp_party_remove_locked(ccp_task *t) {
   ccp_rules *r = t->rules;
   ccp_party *party = r->party;
-  if (r->waiter && p->workers[r->waiter - 1].waits_for == t)
-    p->workers[r->waiter - 1].waits_for = NULL;
-  r->waiter = 0;
   if (!party)
     return;
   if (r->newer)
@@ -174,7 +172,7 @@ void ccp_pool_part(ccp_pool *p, ccp_party *party) {
     older = t->rules->older;
     if (t->rules->is_link) {
       ccp_ticket_unlink_locked(t);
-      ccp_party_remove_locked(p, t);
+      ccp_party_remove_locked(t);
       ccp_guest_free(t);
       continue;
     }
@@ -217,7 +215,7 @@ static ccp_task *newest_unstarted(ccp_pool *p, const ccp_party *party) {
 }
 
 ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
-                         uint32_t helper) {
+                         const void *helper) {
   ccp_lock_acquire(&p->lock);
   if (!t)
     t = newest_unstarted(p, party);
@@ -250,39 +248,4 @@ void ccp_pool_blocked(ccp_pool *p, int delta) {
   if (delta > 0)
     ccp_pool_fill_locked(p);
   ccp_lock_release(&p->lock);
-}
-
-/* Who runs t, or -1. */
-static int runner(const ccp_pool *p, ccp_task *t) {
-  ccp_claim_word w;
-  t = ccp_pool_origin_locked(t);
-  if (!t)
-    return -1;
-  if (t->state == CCP_T_NEW && t->rules)
-    return (int)t->rules->helper - 1;
-  if (t->state != CCP_T_POSTED)
-    return -1;
-  w = ccp_board_look(p->plan.board, t->slot);
-  return w.state == CCP_CLAIMED ? (int)w.worker : -1;
-}
-
-int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, ccp_task *t) {
-  int found = 0;
-  ccp_lock_acquire(&p->lock);
-  if (t) /* who has replied runs its task no more, and may wait for another */
-    ccp_pool_drain_locked(p);
-  if (t && t->state == CCP_T_FINISHED)
-    t = NULL;
-  p->workers[me].waits_for = t;
-  if (t && t->rules)
-    t->rules->waiter = me + 1;
-  for (uint32_t steps = 0; t && steps < CCP_WORKERS_MOST && !found; steps++) {
-    int w = runner(p, t);
-    found = w == (int)me;
-    t = w < 0 ? NULL : p->workers[w].waits_for;
-  }
-  if (found)
-    p->workers[me].waits_for = NULL;
-  ccp_lock_release(&p->lock);
-  return found;
 }

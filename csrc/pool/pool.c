@@ -27,15 +27,19 @@ static char *copy_text(const char *s) {
   return s ? strdup(s) : NULL;
 }
 
-/* Room for as many workers as there may ever be; if that much address space is
-** not to be had, for somewhat more than were asked for: the ones that are being
-** replaced need places too. */
+/* Room for as many workers as there may ever be; where as much again is not to
+** be had for stacks and heaps, for those asked for and some being replaced. */
 static ccp_board *make_board(const ccp_pool_config *c) {
   uint32_t some = c->max_workers + c->max_workers / 2 + 4;
   ccp_board *b = ccp_board_new(CCP_WORKERS_MOST, c->is_process);
-  if (!b)
+  void *spare = b ? ccp_mapping_private(b->bytes) : NULL;
+  if (spare) {
+    ccp_mapping_free(spare, b->bytes);
+  } else {
+    ccp_board_free(b);
     b = ccp_board_new(some < CCP_WORKERS_MOST ? some : CCP_WORKERS_MOST,
                       c->is_process);
+  }
   if (!b)
     return NULL;
   b->idle_ns = c->limits.idle_ns;
@@ -64,6 +68,7 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   p->funcs.put = ccp_shelf_put;
   p->funcs.get = ccp_shelf_get;
   p->funcs.uid = ccp_shelf_uid(p->shelf);
+  p->funcs.elsewhere = c->is_process;
   plan->funcs = &p->funcs;
   plan->board->spin_most = (uint32_t)(cores - 1);
   atomic_store(&plan->board->pace_ns, UINT32_MAX);

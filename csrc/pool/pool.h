@@ -103,19 +103,38 @@ int ccp_guest_mark(ccp_task *t, ccp_party *party);
 /* Has the party unfinished tasks? */
 int ccp_party_busy(ccp_pool *p, const ccp_party *party);
 /* Takes a task of the party off the pool, for the caller to run it: t, or with
-** NULL the newest that has not started. NULL: there is none. helper: the worker
-** of the pool that does, counted from 1, or 0. */
+** NULL the newest that has not started. NULL: there is none. helper: names the
+** caller's thread; is only compared. */
 ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
-                         uint32_t helper);
+                         const void *helper);
 /* Ends a task that was claimed. */
 void ccp_pool_end_claimed(ccp_pool *p, ccp_task *t, uint8_t status,
                           const void *bytes, size_t len);
 /* One of the workers goes to wait for tasks (1), or is back (-1): another may
 ** take its place. */
 void ccp_pool_blocked(ccp_pool *p, int delta);
-/* Worker `me` waits for t, and whoever runs t waits for ..., for `me`? Then
-** nobody ever will be through. NULL: it waits no more. */
-int ccp_pool_is_deadlock(ccp_pool *p, uint32_t me, ccp_task *t);
+
+/* A worker's thread that is about to sleep until `task` of the pool `of` is
+** through or, with NULL, any task of those parties. */
+typedef struct ccp_stake {
+  ccp_pool *pool; /* all borrowed */
+  const ccp_party *party;
+} ccp_stake;
+typedef struct ccp_stall {
+  const void *self; /* what names the thread, see ccp_pool_claim */
+  ccp_pool *pool;   /* whose worker it is; borrowed, as all here */
+  uint32_t index;   /* there */
+  uint32_t stake_n;
+  ccp_pool *of;
+  ccp_task *task;
+  const ccp_stake *stakes;
+  struct ccp_stall *next; /* for deadlock.c */
+  int stuck;
+} ccp_stall;
+/* CCP_OK: until ccp_stall_end others see that it waits. CCP_E_DEADLOCK: all
+** that it waits for is run by workers that wait, too, for each other. */
+int ccp_stall_begin(ccp_stall *w);
+void ccp_stall_end(ccp_stall *w);
 
 /* ------------------------------------------------------------ travelling */
 

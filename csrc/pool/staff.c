@@ -67,12 +67,41 @@ static int start_one(ccp_pool *p, uint32_t i) {
   atomic_store(&p->plan.board->records[i].news_before, w->news_before);
   if (i >= ccp_pool_high(p)) /* before it can reply or sleep */
     atomic_store(&p->plan.board->high, i + 1);
-  if ((p->plan.is_process ? ccp_zygote_send(&p->zygote, CCP_Z_SPAWN, i, 0)
-                          : start_thread(p, i)) != CCP_OK)
+  ccp_board_expect(p->plan.board, i);
+  if (!p->plan.is_process && start_thread(p, i) != CCP_OK) {
+    ccp_board_bury(p->plan.board, &p->poster, i);
     return CCP_E_SYS;
+  }
   w->used = 1;
   ccp_pool_set_live_locked(p, p->live + 1);
   return CCP_OK;
+}
+
+/* Processes [from, to) are born by one message. */
+static int order(ccp_pool *p, uint32_t from, uint32_t to) {
+  if (from == to || ccp_zygote_send(&p->zygote, CCP_Z_SPAWN, from,
+                                    (int)(to - from)) == CCP_OK)
+    return CCP_OK;
+  for (uint32_t i = from; i < to; i++) {
+    ccp_board_bury(p->plan.board, &p->poster, i);
+    p->workers[i].used = 0;
+    ccp_pool_set_live_locked(p, p->live - 1);
+  }
+  return CCP_E_SYS;
+}
+
+/* Worker 'from' and those behind it that there is a place for. */
+static int start_row(ccp_pool *p, uint32_t from, uint64_t most) {
+  uint32_t to = from;
+  int rc = CCP_OK, ordered = CCP_OK;
+  while (rc == CCP_OK && p->live < most && to < p->plan.board->workers &&
+         !p->workers[to].used) {
+    rc = start_one(p, to);
+    to += rc == CCP_OK;
+  }
+  if (p->plan.is_process)
+    ordered = order(p, from, to);
+  return rc == CCP_OK ? ordered : rc;
 }
 
 /* If no worker at all can be had, nobody would ever run the tasks. */
@@ -84,7 +113,7 @@ void ccp_pool_staff_locked(ccp_pool *p, uint64_t wanted) {
     return;
   while (p->live < most) {
     int i = unused(p);
-    if (i < 0 || start_one(p, (uint32_t)i) != CCP_OK)
+    if (i < 0 || start_row(p, (uint32_t)i, most) != CCP_OK)
       break;
   }
   if (p->live == 0 && most > 0) {

@@ -41,7 +41,6 @@ typedef struct ccp_worker {
   int64_t born_ns;
   ccp_reader reader;         /* its place in the reply ring */
   int32_t pid;               /* once it has replied */
-  ccp_task *waits_for;       /* what its task waits for, if that is known */
   uint32_t news;             /* broadcasts it has replied to */
   uint32_t news_before;      /* broadcasts when it was born */
   const void *last_block;    /* the last block that a reply brought */
@@ -185,7 +184,7 @@ void ccp_pool_shrink_locked(ccp_pool *p);
 ccp_party *ccp_pool_party_of_locked(ccp_pool *p, const ccp_task *t);
 /* A party's task begins or ends. */
 void ccp_party_add_locked(ccp_task *t);
-void ccp_party_remove_locked(ccp_pool *p, ccp_task *t);
+void ccp_party_remove_locked(ccp_task *t);
 /* Frees the tasks of parties that have left. When no task is at hand. */
 void ccp_pool_sweep_locked(ccp_pool *p);
 /* Workers the pool may have now: those that only wait do not count. */
@@ -210,12 +209,19 @@ void ccp_ticket_unlink_locked(ccp_task *link);
 /* In a child that has one thread. */
 void ccp_tickets_forked(void);
 
+/* ---------------------------------------------- deadlock.c */
+
+/* In a child that has one thread. */
+void ccp_stalls_forked(void);
+
 /* ---------------------------------------------- limits.c; under the lock */
 
 /* Ends the task with this failure and stops the worker that runs it. False:
 ** it is through already. */
 int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
                          const char *text);
+/* A new task whose deadline has passed ends right away; true if it did. */
+int ccp_pool_is_late_locked(ccp_pool *p, ccp_task *t);
 /* Sees to all that is due; sets alarm_ns. */
 void ccp_pool_expire_locked(ccp_pool *p);
 /* The task is on the board, or off it. */

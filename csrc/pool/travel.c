@@ -100,7 +100,7 @@ static void end_link(ccp_pool *p, ccp_task *link, const ccp_outcome *o) {
   link->done = 1;
   link->state = CCP_T_FINISHED;
   link->rules->ticket = NULL;
-  ccp_party_remove_locked(p, link);
+  ccp_party_remove_locked(link);
   if (link->fd >= 0)
     ccp_fd_ring(link->fd);
   ccp_pool_list_locked(p, link);

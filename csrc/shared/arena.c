@@ -1,6 +1,6 @@
 /*
 ** The arena's allocator: a fresh end that only grows, and one lock-free stack
-** of free blocks per power of two. Any thread of any process of the family.
+** of free blocks per size. Any thread of any process of the family.
 */
 #include "shared/arena.h"
 
@@ -18,7 +18,8 @@
 enum {
   HEADER = 64,     /* bytes before each block's content */
   CLASS_MIN = 7,   /* 128 bytes, header included */
-  CLASS_MAX = 47,  /* as far as addresses go */
+  CLASS_FINE = 20, /* 1 MiB: from here on four sizes to a power of two */
+  CLASS_MAX = CLASS_FINE + 4 * (47 - CLASS_FINE), /* as addresses go: 2^47 */
   OFFSET_BITS = 40 /* of a stack's head, in units of HEADER */
 };
 
@@ -68,14 +69,24 @@ static size_t wanted_size(void) {
   return n && n <= SIZE_MAX >> shift ? (size_t)(n << shift) : usual;
 }
 
-static void reserve(void) {
+/* As much as can be had of 'n' bytes. Where that is not all of it, addresses
+** are scarce, and boards, stacks and heaps need theirs: a quarter is kept. */
+static void reserve_at_most(size_t n) {
   const size_t least = (size_t)1 << 20;
-  size_t n = wanted_size();
-  n = n < least ? least : n;
-  for (; n >= least && !base; n /= 2) {
+  size_t most = n < least ? least : n;
+  for (n = most; n >= least && !base; n /= 2) {
     base = ccp_mapping_shared(n);
     size = n;
   }
+  if (base && size < most && size / 4 >= least) {
+    n = size / 4;
+    ccp_mapping_free(base + n, size - n);
+    size = n;
+  }
+}
+
+static void reserve(void) {
+  reserve_at_most(wanted_size());
   if (!base)
     return;
   (void)madvise(base, size, MADV_DONTDUMP);
@@ -101,9 +112,18 @@ static header *header_of(const void *block) {
   return (header *)((uintptr_t)block - HEADER);
 }
 
+/* Bytes of a block of that class, header included. What is large often has a
+** power of two of bytes itself, and would take twice that with its header. */
+static size_t size_of(unsigned c) {
+  unsigned fine = c - CLASS_FINE;
+  if (c <= CLASS_FINE)
+    return (size_t)1 << c;
+  return (size_t)(4 + fine % 4) << (CLASS_FINE - 2 + fine / 4);
+}
+
 static unsigned class_for(size_t len) {
   unsigned c = CLASS_MIN;
-  while (c <= CLASS_MAX && ((size_t)1 << c) - HEADER < len)
+  while (c <= CLASS_MAX && size_of(c) - HEADER < len)
     c++;
   return c;
 }
@@ -148,7 +168,7 @@ static void push(unsigned c, header *h) {
 }
 
 static header *fresh(unsigned c) {
-  size_t len = (size_t)1 << c;
+  size_t len = size_of(c);
   size_t align = len >= HUGE_PAGE    ? HUGE_PAGE
                  : len >= PUNCH_FROM ? PAGE
                                      : HEADER;
@@ -178,16 +198,15 @@ static void *take(size_t len, size_t *room) {
   if (!base || c > CLASS_MAX || CCP_FAULT_NO_MEMORY())
     return NULL;
   h = pop(c);
-  if (h && ((size_t)1 << c) >= PUNCH_FROM && !h->cold)
-    atomic_fetch_sub_explicit(&ctl()->warm, (size_t)1 << c,
-                              memory_order_relaxed);
+  if (h && size_of(c) >= PUNCH_FROM && !h->cold)
+    atomic_fetch_sub_explicit(&ctl()->warm, size_of(c), memory_order_relaxed);
   if (!h)
     h = fresh(c);
   if (!h)
     return NULL;
   atomic_store_explicit(&h->state, BUSY, memory_order_relaxed);
   if (room)
-    *room = ((size_t)1 << c) - HEADER;
+    *room = size_of(c) - HEADER;
   return (unsigned char *)h + HEADER;
 }
 
@@ -225,7 +244,7 @@ static void chill(header *h, size_t len) {
 ** is the likeliest to be used next, so another one of its size gives its pages
 ** up for it. */
 static void cool(header *h, unsigned c) {
-  size_t len = (size_t)1 << c;
+  size_t len = size_of(c);
   header *other;
   uint64_t warm =
       atomic_fetch_add_explicit(&ctl()->warm, len, memory_order_relaxed);
@@ -252,7 +271,7 @@ void ccp_arena_free(void *block) {
 #endif
     return; /* better lost than handed out twice */
   }
-  if (((size_t)1 << h->class_) >= PUNCH_FROM)
+  if (size_of(h->class_) >= PUNCH_FROM)
     cool(h, h->class_);
   push(h->class_, h);
 }
@@ -270,8 +289,7 @@ int ccp_arena_valid(const void *block, size_t len) {
   h = header_of(block);
   return atomic_load_explicit(&h->state, memory_order_relaxed) == BUSY &&
          h->class_ >= CLASS_MIN && h->class_ <= CLASS_MAX &&
-         len <= ((size_t)1 << h->class_) - HEADER &&
-         len <= top - (size_t)(p - from);
+         len <= size_of(h->class_) - HEADER && len <= top - (size_t)(p - from);
 }
 
 void *ccp_arena_own(const void *block) {

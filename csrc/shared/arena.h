@@ -2,8 +2,9 @@
 ** The arena: one sparse shared mapping per program, made before the first
 ** fork, so that all processes of the family see a block at one address.
 **
-** Blocks are powers of two and never move, split or merge. A process may die
-** at any instruction in here: at worst the block in its hands is lost.
+** Blocks are powers of two, large ones quarters of them, and never move, split
+** or merge. A process may die at any instruction in here: at worst the block in
+** its hands is lost.
 */
 #ifndef CCP_SHARED_ARENA_H
 #define CCP_SHARED_ARENA_H

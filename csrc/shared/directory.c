@@ -171,9 +171,12 @@ int ccp_directory_forked_since(int64_t then_ns) {
 
 /* The state is set to DYING first: who dies in here leaves it to the repair. A
 ** block is noted as linked before it belongs to somebody else. */
-static void bury_locked(place *p) {
+static void bury_locked(place *p, int patient) {
   atomic_store(&p->state, DYING);
-  ccp_object_bury_locked(p->member);
+  if (!ccp_object_bury_locked(p->member, patient)) {
+    atomic_store(&p->state, ALIVE); /* and found dead again, by who waits */
+    return;
+  }
   for (int i = 0; i < HANDS; i++) {
     _Atomic uint64_t *block = atomic_exchange(&p->hands[i], NULL);
     if (block && ccp_arena_valid(block, sizeof *block) &&
@@ -188,7 +191,7 @@ static void repair(void) {
   ccp_object_sweep_locked(); /* what was being freed */
   for (uint32_t i = 0; i < end; i++)
     if (atomic_load(&dir->places[i].state) == DYING)
-      bury_locked(&dir->places[i]);
+      bury_locked(&dir->places[i], 1);
 }
 
 static void lock(void) {
@@ -215,7 +218,7 @@ static void look_for_dead(void) {
       continue;
     lock();
     if (atomic_load(&p->state) == ALIVE && !alive(p))
-      bury_locked(p);
+      bury_locked(p, 1);
     ccp_mutex_unlock(&dir->mutex);
   }
 }
@@ -338,6 +341,26 @@ static int ready(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   (void)pthread_once(&once, begin);
   return dir != NULL;
+}
+
+static int is_of(const place *p, int32_t pid) {
+  return atomic_load(&p->state) == ALIVE && p->pid == pid && !alive(p);
+}
+
+void ccp_object_reap_process(int32_t pid) {
+  if (ccp_arena_open() != CCP_OK || !atomic_load(ccp_arena_root()) || !ready())
+    return;
+  for (uint32_t i = 0; i < atomic_load(&dir->places_end); i++) {
+    place *p = &dir->places[i];
+    int rc = is_of(p, pid) ? ccp_mutex_try(&dir->mutex) : -1;
+    if (rc < 0)
+      continue;
+    if (rc == 1)
+      repair();
+    if (is_of(p, pid))
+      bury_locked(p, 0);
+    ccp_mutex_unlock(&dir->mutex);
+  }
 }
 
 uint32_t ccp_member_me(void) {

@@ -33,7 +33,9 @@ int ccp_directory_forked_since(int64_t then_ns);
 /* ---- object.c, under the mutex */
 
 void ccp_object_sweep_locked(void);
-void ccp_object_bury_locked(uint32_t member);
+/* Ends what a dead member held. True: all of it; without patience, an object
+** that others keep for long is left as it is. */
+int ccp_object_bury_locked(uint32_t member, int patient);
 /* *ok: the member holds the object from now on. */
 void ccp_object_adopt_locked(ccp_object_name name, uint32_t member, int *ok);
 

@@ -21,6 +21,8 @@ int ccp_mutex_init(ccp_mutex *m);
 ** the mutex guards may be half changed. A holder that dies during the repair
 ** leaves it to the next, so a repair may be done twice. */
 int ccp_mutex_lock(ccp_mutex *m);
+/* The same, but gives up after some ten microseconds: -1. */
+int ccp_mutex_try(ccp_mutex *m);
 void ccp_mutex_unlock(ccp_mutex *m);
 
 #endif

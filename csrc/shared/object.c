@@ -132,25 +132,41 @@ void ccp_object_sweep(void) {
   ccp_directory_unlock();
 }
 
-/* The bit is cleared first: then a death leaves an object that the next sweep
-** frees. */
+/* Gives up the object's mutex. The bit goes last: whoever dies before that
+** leaves all of it to be done again. */
 static void leave_locked(ccp_object *o, uint32_t member, int died) {
-  if (!(*word_of(o, member) & bit_of(member)))
-    return;
-  ccp_object_lock(o);
   ops[o->kind]->left(o, member, died);
   ccp_object_unlock(o);
   *word_of(o, member) &= ~bit_of(member);
 }
 
-void ccp_object_bury_locked(uint32_t member) {
+static int is_holder(ccp_object *o, uint32_t member) {
+  return (*word_of(o, member) & bit_of(member)) != 0;
+}
+
+static int lock_for(ccp_object *o, int patient) {
+  int rc = 0;
+  if (patient)
+    ccp_object_lock(o);
+  else if ((rc = ccp_mutex_try(&o->mutex)) == 1)
+    ops[o->kind]->repair(o);
+  return rc >= 0;
+}
+
+int ccp_object_bury_locked(uint32_t member, int patient) {
   uint32_t end = ccp_directory_end();
+  int all = 1;
   for (uint32_t i = 0; i < end; i++) {
     ccp_object *o = ccp_directory_at(i);
-    if (o && atomic_load(&o->id) != 0)
+    if (!o || atomic_load(&o->id) == 0 || !is_holder(o, member))
+      continue;
+    if (lock_for(o, patient))
       leave_locked(o, member, 1);
+    else
+      all = 0;
   }
   ccp_object_sweep_locked();
+  return all;
 }
 
 static ccp_object *find_locked(ccp_object_name name) {
@@ -225,7 +241,10 @@ void ccp_object_release(ccp_object_name name) {
   if (!me || !ccp_directory_lock())
     return;
   if (ccp_directory_count(name, -1) == 0 && (o = find_locked(name)) != NULL) {
-    leave_locked(o, me, 0);
+    if (is_holder(o, me)) {
+      ccp_object_lock(o);
+      leave_locked(o, me, 0);
+    }
     if (ccp_directory_forked_since(o->made_ns)) {
       o->sent = 1;
       o->touched_ns = ccp_clock_now_ns();

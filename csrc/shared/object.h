@@ -116,6 +116,9 @@ static inline uint32_t ccp_member_slot(uint32_t member) {
 void ccp_object_reap(void);
 /* The same, at once. */
 void ccp_object_reap_now(void);
+/* The process has ended: lets go what it held, unless others are in the way for
+** long, a stopped process say. Then it is left to those who wait. */
+void ccp_object_reap_process(int32_t pid);
 
 /* A block in the hands of this process, which is freed if the process dies
 ** before it lets go and the block's first word is still 0: who links the block

@@ -295,19 +295,27 @@ uint32_t ccp_board_idle(const ccp_board *b) {
   return (uint32_t)n;
 }
 
+void ccp_board_expect(ccp_board *b, uint32_t worker) {
+  atomic_fetch_or_explicit(&b->starting[worker / 64],
+                           (uint64_t)1 << worker % 64, memory_order_seq_cst);
+}
+
 /* A worker may have died between taking the duty to wake another and doing
 ** it, or while it was counted as searching. Waking everybody and taking its
-** bit and its count back makes up for all of it. */
+** bit and its count back makes up for all of it. On a board that closes all
+** were woken after it was said so, and nobody falls asleep any more. */
 void ccp_board_bury(ccp_board *b, ccp_poster *p, uint32_t worker) {
   ccp_record *r = &b->records[worker];
   atomic_fetch_and(&b->idle[worker / 64], ~((uint64_t)1 << worker % 64));
   atomic_fetch_and(&b->watchful[worker / 64], ~((uint64_t)1 << worker % 64));
+  atomic_fetch_and(&b->starting[worker / 64], ~((uint64_t)1 << worker % 64));
   if (atomic_load(&r->spinning))
     ccp_board_search_leave(b, worker);
   atomic_store(&r->full, 0);
   atomic_store(&r->state, CCP_W_NONE);
   atomic_store(&b->rung, 0);
-  ccp_board_wake_all(b, p);
+  if (!atomic_load(&b->closing))
+    ccp_board_wake_all(b, p);
   atomic_store(&r->bell, CCP_AWAKE);
   /* what it wrote and nobody could read is gone with it */
   atomic_store(&r->tail, atomic_load(&r->head));
@@ -328,6 +336,18 @@ void ccp_bell_ring(ccp_bell *bell) {
 }
 
 /* ------------------------------------------------------------ the workers */
+
+/* Each worker takes its bit back first and looks afterwards (seq_cst): of those
+** that come up at the same time, at least the last finds no bit. */
+void ccp_board_come_up(ccp_board *b, uint32_t me) {
+  atomic_store_explicit(&b->records[me].state, CCP_W_UP, memory_order_release);
+  atomic_fetch_and_explicit(&b->starting[me / 64], ~((uint64_t)1 << me % 64),
+                            memory_order_seq_cst);
+  for (uint32_t i = 0; i * 64 < high(b); i++)
+    if (atomic_load_explicit(&b->starting[i], memory_order_seq_cst))
+      return;
+  ccp_bell_kick(atomic_load_explicit(&b->owner, memory_order_acquire));
+}
 
 static void fill(ccp_board *b, ccp_claim *c, uint64_t pos, ccp_claim_word w) {
   const ccp_slot *s = &b->slots[pos & WINDOW_MASK];

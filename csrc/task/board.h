@@ -166,6 +166,8 @@ typedef struct ccp_board {
   _Alignas(64) _Atomic uint64_t idle[CCP_WORKERS_MOST / 64];
   /* bit per worker: asleep, but it will look again by itself in a moment */
   _Atomic uint64_t watchful[CCP_WORKERS_MOST / 64];
+  /* bit per worker: born, but not ready yet */
+  _Atomic uint64_t starting[CCP_WORKERS_MOST / 64];
   /* what lies behind, in the same mapping */
   ccp_slot *slots;
   ccp_record *records;
@@ -230,6 +232,8 @@ ccp_claim_word ccp_board_look(const ccp_board *b, int slot);
 void ccp_board_wake(ccp_board *b, ccp_poster *p);
 /* Wakes every worker, whatever it sleeps for. */
 void ccp_board_wake_all(ccp_board *b, ccp_poster *p);
+/* The worker is about to be born. */
+void ccp_board_expect(ccp_board *b, uint32_t worker);
 /* Undoes what a dead worker left behind in the shared words. */
 void ccp_board_bury(ccp_board *b, ccp_poster *p, uint32_t worker);
 /* Number of idle workers. */
@@ -249,6 +253,9 @@ typedef struct ccp_claim {
   uint8_t attempt;
 } ccp_claim;
 
+/* The worker is ready. The owner, who may wait for all workers, is told by the
+** one that is ready last. */
+void ccp_board_come_up(ccp_board *b, uint32_t me);
 /* Claims the oldest READY call. True on success. */
 int ccp_board_claim(ccp_board *b, uint32_t me, ccp_claim *c);
 /* Claims the call's next item. False: there is none left for this worker. */

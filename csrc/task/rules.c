@@ -19,7 +19,7 @@ ccp_rules *ccp_rules_copy(const ccp_rules *from) {
   r->older = r->newer = r->link_next = NULL;
   r->ticket = NULL;
   r->is_link = 0;
-  r->helper = r->waiter = 0;
+  r->helper = NULL;
   if (from->name && (r->name = strdup(from->name)) == NULL) {
     free(r);
     return NULL;

@@ -23,12 +23,11 @@ typedef struct ccp_attempt {
 } ccp_attempt;
 
 struct ccp_rules {
-  ccp_task *task;   /* borrowed: whose they are */
-  void *party;      /* borrowed: who else than the owner submitted it */
-  uint8_t is_guest; /* a party did; it may have left: then party is NULL */
-  uint8_t is_link;  /* never runs: ends as the task of its ticket does */
-  uint32_t helper;  /* the worker that claimed it, counted from 1; or 0 */
-  uint32_t waiter;  /* the worker that waits for it, counted from 1; or 0 */
+  ccp_task *task;     /* borrowed: whose they are */
+  void *party;        /* borrowed: who else than the owner submitted it */
+  uint8_t is_guest;   /* a party did; it may have left: then party is NULL */
+  uint8_t is_link;    /* never runs: ends as the task of its ticket does */
+  const void *helper; /* names the thread that claimed it to help; or NULL */
   struct ccp_ticket *ticket; /* borrowed: it was sent, or the link's; or NULL */
   ccp_task *link_next;       /* links: of the same ticket */
   ccp_task *older, *newer;   /* among the unfinished ones of the party */

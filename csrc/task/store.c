@@ -77,6 +77,7 @@ void ccp_store_give(ccp_store *s, ccp_task *t) {
   t->looped = 0;
   t->submitted_ns = 0;
   t->worker = 0;
+  t->pid = 0;
   if (t->rules) {
     ccp_rules_free(t->rules);
     t->rules = NULL;

@@ -216,9 +216,11 @@ static int search(ccp_loop *l) {
   return found;
 }
 
+/* A worker that was just born does not search: others may be on their way,
+** which need the processor. */
 static void wait_for_call(ccp_loop *l) {
   take_pace(l);
-  if (!search(l)) {
+  if (l->tasks == 0 || !search(l)) {
     if (atomic_load_explicit(&l->board->backlog, memory_order_relaxed))
       announce(l, 0); /* calls wait, but the board was not refilled */
     ask_for_share(l);

@@ -19,7 +19,7 @@ typedef struct ccp_plan {
   int is_process;
   char *name;             /* of the pool; worker i is NAME_i; owned */
   char *path, *cpath;     /* package.path and cpath for threads; owned */
-  unsigned char *prelude; /* messages: see vm.c; owned, NULL for none */
+  unsigned char *prelude; /* messages: see vm_prepare.c; owned, NULL for none */
   size_t prelude_len;
   unsigned char *finalizer; /* message: the function; owned, NULL for none */
   size_t finalizer_len;

@@ -21,7 +21,8 @@ int ccp_thread_worker_start(ccp_thread_worker *w, const ccp_plan *plan,
   w->self.index = index;
   if (ccp_vm_arm_signal() != CCP_OK)
     return CCP_E_SYS;
-  return ccp_thread_start(&w->thread, run, w, 0);
+  return ccp_thread_start(&w->thread, run, w,
+                          ccp_thread_stack_bytes() + CCP_NEST_BYTES);
 }
 
 /* The thread exists until it is joined, and it is joined by who calls this. */

@@ -11,9 +11,9 @@
 #include <stdio_ext.h>
 
 #include <lauxlib.h>
-#include <lualib.h>
 
 #include "os/codes.h"
+#include "os/local.h"
 #include "os/process.h"
 #include "os/thread.h"
 #include "shared/arena.h"
@@ -21,10 +21,8 @@
 #include "worker/vm_call.h"
 #include "worker/vm_interrupt.h"
 #include "worker/vm_memory.h"
-#include "worker/vm_print.h"
-#include "worker/vm_load.h"
 
-enum { KEEP_BYTES = 64 << 10 }; /* of the reply buffer, between replies */
+enum { KEEP_BYTES = 64 << 10 /* of the reply buffer, between replies */ };
 
 typedef struct vm {
   lua_State *L;
@@ -38,140 +36,6 @@ typedef struct vm {
   int retire; /* end after the current item */
 } vm;
 
-static _Thread_local ccp_self *current;
-
-ccp_self *ccp_self_get(void) {
-  return current;
-}
-
-struct ccp_pool *ccp_self_pool(void) {
-  return current && !current->plan->is_process ? current->plan->pool : NULL;
-}
-
-void ccp_self_forget(void) {
-  current = NULL;
-}
-
-/* ---------------------------------------------------------- making it */
-
-static void set_package_field(lua_State *L, const char *name,
-                              const char *value) {
-  if (!value)
-    return;
-  lua_getglobal(L, LUA_LOADLIBNAME);
-  lua_pushstring(L, value);
-  lua_setfield(L, -2, name);
-  lua_pop(L, 1);
-}
-
-static void seed(lua_State *L) {
-  lua_Integer bits[2];
-  ccp_process_random(bits, sizeof bits);
-  if (lua_getglobal(L, LUA_MATHLIBNAME) == LUA_TTABLE &&
-      lua_getfield(L, -1, "randomseed") == LUA_TFUNCTION) {
-    lua_pushinteger(L, bits[0]);
-    lua_pushinteger(L, bits[1]);
-    lua_call(L, 2, 0);
-  } /* what else was pushed goes with the caller's frame */
-}
-
-static int thread_exit(lua_State *L) {
-  return luaL_error(L, "os.exit in a thread worker would end the program; "
-                       "return from the task instead");
-}
-
-/* What a worker's child processes and atexit handlers would do is the
-** program's, not the worker's: so _exit. */
-static int process_exit(lua_State *L) {
-  int code = lua_isnoneornil(L, 1) || lua_isboolean(L, 1)
-                 ? (lua_isnoneornil(L, 1) || lua_toboolean(L, 1) ? EXIT_SUCCESS
-                                                                 : EXIT_FAILURE)
-                 : (int)luaL_checkinteger(L, 1);
-  (void)fflush(NULL);
-  _exit(code);
-}
-
-static void replace_exit(lua_State *L, lua_CFunction f) {
-  if (lua_getglobal(L, LUA_OSLIBNAME) == LUA_TTABLE) {
-    lua_pushcfunction(L, f);
-    lua_setfield(L, -2, "exit");
-  }
-  lua_pop(L, 1);
-}
-
-static void open_thread_state(lua_State *L, const ccp_plan *plan) {
-  luaL_openlibs(L);
-  ccp_vm_watch_coroutines(L);
-  lua_pushcfunction(L, ccp_vm_print);
-  lua_setglobal(L, "print");
-  ccp_load_in_turn(L);
-  set_package_field(L, "path", plan->path);
-  set_package_field(L, "cpath", plan->cpath);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, plan->open_core);
-  lua_setfield(L, -2, "ccpool.core");
-  lua_pop(L, 1);
-  replace_exit(L, thread_exit);
-}
-
-static void add_preloads(lua_State *L, int from) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (lua_pushnil(L); lua_next(L, from);) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -4);
-  }
-  lua_pop(L, 1);
-}
-
-/* Requires each module of the array at that index, in turn. */
-static void require_all(lua_State *L, int list) {
-  for (lua_Integer i = 1; lua_rawgeti(L, list, i) == LUA_TSTRING; i++) {
-    lua_getglobal(L, "require");
-    lua_insert(L, -2);
-    lua_call(L, 1, 0);
-  }
-  lua_pop(L, 1);
-}
-
-/* The prelude's messages. For a thread first the preloads and the modules that
-** are to be required, then the registered types, which decoding registers. Then
-** for both, if there is an initializer, its call. */
-static void run_prelude(lua_State *L, const ccp_plan *plan) {
-  const unsigned char *p = plan->prelude, *end = p + plan->prelude_len;
-  size_t used;
-  int base = lua_gettop(L);
-  if (!plan->is_process) {
-    if (ccp_decode(L, p, (size_t)(end - p), &used, plan->funcs) != 2)
-      (void)luaL_error(L, "malformed message: no preloads");
-    add_preloads(L, base + 1);
-    require_all(L, base + 2);
-    p += used;
-    (void)ccp_decode(L, p, (size_t)(end - p), &used, plan->funcs);
-    p += used;
-    lua_settop(L, base);
-  }
-  if (p < end) {
-    int n = ccp_decode(L, p, (size_t)(end - p), &used, plan->funcs);
-    lua_call(L, n - 1, 0);
-  }
-}
-
-void ccp_vm_prepare(lua_State *L, const ccp_plan *plan) {
-  int top = lua_gettop(L);
-  if (plan->is_process) {
-    ccp_gc_put_off(L);
-    replace_exit(L, process_exit);
-  } else
-    open_thread_state(L, plan);
-  seed(L);
-  lua_settop(L, top);
-  if (plan->board || !plan->is_process)
-    ccp_codec_inherit(L);
-  if (plan->prelude)
-    run_prelude(L, plan);
-}
-
 /* Stack: vm. */
 static int prepare(lua_State *L) {
   vm *v = lua_touserdata(L, 1);
@@ -180,13 +44,14 @@ static int prepare(lua_State *L) {
   return 0;
 }
 
-lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base) {
-  lua_State *L = luaL_newstate();
+lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base, ccp_nest *nest) {
+  lua_State *L = ccp_nest_open(nest);
   if (!L)
     return NULL;
   *base = (ccp_running){L, L, NULL};
   atomic_store_explicit(&self->running, base, memory_order_release);
-  current = self;
+  ccp_self_set(self);
+  ccp_vm_unhook(L);
   ccp_vm_let_signal_in();
   return L;
 }
@@ -195,7 +60,7 @@ void ccp_vm_leave(ccp_self *self, lua_State *L) {
   /* the handler must not touch a state that is being freed */
   atomic_store_explicit(&self->running, NULL, memory_order_release);
   lua_close(L);
-  current = NULL;
+  ccp_self_set(NULL);
 }
 
 /* ---------------------------------------------------------- running it */
@@ -309,15 +174,13 @@ static void run_finalizer(vm *v) {
 
 static void run(vm *v) {
   int status = protected_call(v, prepare);
-  ccp_record *r = &v->loop.board->records[v->self->index];
   if (status != LUA_OK) {
     (void)failed(v, status); /* no bytes: for want of memory */
     v->loop.claim.slot = CCP_NO_SLOT;
     send(v, CCP_R_INIT);
     return;
   }
-  atomic_store_explicit(&r->state, CCP_W_UP, memory_order_release);
-  ccp_bell_ring(atomic_load(&v->loop.board->owner));
+  ccp_board_come_up(v->loop.board, v->loop.me);
   while ((status = protected_call(v, serve)) != LUA_OK) {
     int reply = failed(v, status);
     if (!v->in_item) /* an error outside of any task: there is no going on */
@@ -327,16 +190,6 @@ static void run(vm *v) {
     send(v, reply);
   }
   run_finalizer(v);
-}
-
-static int open_state(vm *v, lua_State *inherited) {
-  v->L = inherited ? lua_newthread(inherited) : luaL_newstate();
-  if (!v->L)
-    return CCP_E_NOMEM;
-  lua_sethook(v->L, NULL, 0, 0); /* a signal of the program is not ours */
-  v->base = (ccp_running){v->L, v->L, NULL};
-  atomic_store_explicit(&v->self->running, &v->base, memory_order_release);
-  return CCP_OK;
 }
 
 /* What a process inherited does not count, what it takes does; beyond Lua's
@@ -354,13 +207,41 @@ static void limit_memory(vm *v) {
   ccp_cap_set(&v->cap, v->L, used, plan->memory_limit);
 }
 
+/* Without printf, which would touch a lot of pages in each worker. */
 static void name_worker(const ccp_plan *plan, uint32_t index) {
   char name[16]; /* the system keeps no more; the number matters most */
   char number[12];
-  int n = snprintf(number, sizeof number, "_%u", index + 1);
-  (void)snprintf(name, sizeof name, "%.*s%s", (int)sizeof name - 1 - n,
-                 plan->name, number);
+  size_t at = sizeof number, len = strlen(plan->name), room;
+  number[--at] = '\0';
+  for (uint32_t n = index + 1; n > 0; n /= 10)
+    number[--at] = (char)('0' + n % 10);
+  number[--at] = '_';
+  room = sizeof name - (sizeof number - at);
+  len = len < room ? len : room;
+  memcpy(name, plan->name, len);
+  memcpy(name + len, number + at, sizeof number - at);
   ccp_thread_name(name);
+}
+
+static void run_process(vm *v, lua_State *inherited) {
+  v->L = inherited;
+  v->base = (ccp_running){v->L, v->L, NULL};
+  atomic_store_explicit(&v->self->running, &v->base, memory_order_release);
+  ccp_self_set(v->self);
+  limit_memory(v);
+  run(v);
+  v->self->plan->finish(v->L);
+  ccp_self_set(NULL);
+}
+
+static void run_thread(vm *v) {
+  ccp_nest nest;
+  v->L = ccp_vm_enter(v->self, &v->base, &nest);
+  if (!v->L)
+    return;
+  limit_memory(v);
+  run(v);
+  ccp_vm_leave(v->self, v->L);
 }
 
 void ccp_vm_main(ccp_self *self, lua_State *inherited) {
@@ -377,18 +258,10 @@ void ccp_vm_main(ccp_self *self, lua_State *inherited) {
   v.caller.funcs = plan->funcs;
   atomic_store(&r->pid, (int32_t)getpid());
   name_worker(plan, index);
-  if (open_state(&v, inherited) == CCP_OK) {
-    current = self;
-    if (!plan->is_process)
-      ccp_vm_let_signal_in();
-    limit_memory(&v);
-    run(&v);
-    if (plan->is_process)
-      plan->finish(v.L);
-    else
-      ccp_vm_leave(self, v.L);
-    current = NULL;
-  }
+  if (inherited)
+    run_process(&v, inherited);
+  else
+    run_thread(&v);
   ccp_buf_fini(&v.caller.out);
   atomic_store_explicit(&r->state, CCP_W_ENDED, memory_order_release);
   ccp_board_call_supervisor(plan->board);

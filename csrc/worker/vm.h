@@ -6,6 +6,7 @@
 #define CCP_WORKER_VM_H
 
 #include "worker/plan.h"
+#include "worker/vm_nest.h"
 
 /* What the Lua code that runs shall do. */
 enum ccp_interrupt {
@@ -44,22 +45,30 @@ ccp_self *ccp_self_get(void);
 ** its own. */
 struct ccp_pool *ccp_self_pool(void);
 
-/* In a child: whatever worker forked it, its thread is none. */
-void ccp_self_forget(void);
+/* The thread is that worker from now on; NULL: none, as in a child, whatever
+** worker forked it. */
+void ccp_self_set(ccp_self *self);
 
 /* For threads that are no workers. Opens an empty state that 'self' can be
-** interrupted in, and makes it what this thread is; NULL: no memory. 'base'
-** lives as long as the state. self->plan has no board. */
-struct lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base);
+** interrupted in, and makes it what this thread is; NULL: no memory. 'base' and
+** 'nest' live as long as the state. self->plan has no board. */
+struct lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base,
+                               ccp_nest *nest);
 /* Closes it. It is not interrupted any more. */
 void ccp_vm_leave(ccp_self *self, struct lua_State *L);
 
-/* Fills a state with what the plan gives it, or makes an inherited state fit
-** for a child. In protected mode only. */
+/* Fills a state with what the plan gives it: a new one, or that of a child. In
+** protected mode only. */
 void ccp_vm_prepare(struct lua_State *L, const ccp_plan *plan);
+/* Makes an inherited state fit for a child. In protected mode only. */
+void ccp_vm_prepare_child(struct lua_State *L);
+/* Makes an inherited state fit for the workers that will be forked, so that
+** none has to do it and to copy the pages it lies on: gives the coroutine that
+** each of them runs in. NULL: no memory. */
+struct lua_State *ccp_vm_inherit(struct lua_State *L);
 
 /* Runs the worker that 'self' names (plan and index) to its end. A thread
-** passes NULL and gets a state of its own; a process passes the state it
+** passes NULL and gets a state of its own; a process passes the coroutine it
 ** inherited. Returns when the worker shall end; its record says CCP_W_ENDED
 ** then. 'self' must outlive all who interrupt it. */
 void ccp_vm_main(ccp_self *self, struct lua_State *inherited);

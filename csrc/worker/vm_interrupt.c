@@ -20,6 +20,35 @@ enum {
 
 /* ------------------------------------------------------------ the signal */
 
+static int is_wanted(ccp_self *self) {
+  int now = atomic_load_explicit(&self->interrupt, memory_order_relaxed);
+  return now == CCP_I_RAISE || now == CCP_I_INSIST;
+}
+
+static void stop_hook(lua_State *L, lua_Debug *ar);
+
+#ifdef __SANITIZE_THREAD__
+/* The thread sanitizer holds a signal back until its thread makes a system
+** call: a loop that makes none has to look by itself. */
+enum { LOOK_EVERY = 1000 };
+
+static void look_hook(lua_State *L, lua_Debug *ar) {
+  ccp_self *self = ccp_self_get();
+  if (!self || !is_wanted(self))
+    return;
+  lua_sethook(L, stop_hook, EVERYTHING, 1);
+  stop_hook(L, ar);
+}
+
+void ccp_vm_unhook(lua_State *L) {
+  lua_sethook(L, look_hook, LUA_MASKCOUNT, LOOK_EVERY);
+}
+#else
+void ccp_vm_unhook(lua_State *L) {
+  lua_sethook(L, NULL, 0, 0);
+}
+#endif
+
 /* Several states may have this hook; the first that runs raises, the others
 ** find that it was done. */
 static void stop_hook(lua_State *L, lua_Debug *ar) {
@@ -29,17 +58,12 @@ static void stop_hook(lua_State *L, lua_Debug *ar) {
   if (atomic_compare_exchange_strong_explicit(
           &self->interrupt, &now, CCP_I_RAISED, memory_order_relaxed,
           memory_order_relaxed))
-    lua_sethook(L, NULL, 0, 0);
+    ccp_vm_unhook(L);
   else if (now != CCP_I_INSIST) {
-    lua_sethook(L, NULL, 0, 0);
+    ccp_vm_unhook(L);
     return;
   }
   luaL_error(L, "interrupted");
-}
-
-static int is_wanted(ccp_self *self) {
-  int now = atomic_load_explicit(&self->interrupt, memory_order_relaxed);
-  return now == CCP_I_RAISE || now == CCP_I_INSIST;
 }
 
 /* lua_sethook may be called at any moment by the thread that runs the state:

@@ -15,6 +15,9 @@ int ccp_vm_arm_signal(void);
 /* The calling thread lets it in. From now on 'self' names what it runs. */
 void ccp_vm_let_signal_in(void);
 
+/* A worker's state has the hook that it has while nobody interrupts: none. */
+void ccp_vm_unhook(struct lua_State *L);
+
 /* The Lua code that thread runs raises an error: once, however often this is
 ** called; with 'insist', again and again. One thread at a time; 'thread' must
 ** not have been joined. */

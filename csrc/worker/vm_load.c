@@ -21,6 +21,7 @@
 
 #include "os/clock.h"
 #include "os/futex.h"
+#include "os/local.h"
 #include "os/process.h"
 
 enum { FREE = 0, HELD = 1, WANTED = 2, STATES = 4 };
@@ -30,7 +31,7 @@ enum { FREE = 0, HELD = 1, WANTED = 2, STATES = 4 };
 static _Atomic uint32_t word;
 
 /* How often this thread holds it. */
-static _Thread_local unsigned depth;
+static CCP_LOCAL unsigned depth;
 
 static void acquire(void) {
   uint32_t epoch = ccp_process_epoch() * STATES, take = HELD;

@@ -1,6 +1,5 @@
 /*
-** The cap on a state's memory, and its collector. In the thread that runs the
-*state.
+** The cap on a state's memory, and its collector. In the state's thread.
 */
 #include "worker/vm_memory.h"
 
@@ -46,16 +45,13 @@ int ccp_cap_is_error(const ccp_cap *cap, lua_State *L, int status) {
          strstr(lua_tostring(L, -1), "not enough memory") != NULL;
 }
 
-/* Kilobytes that a child may allocate before it collects, or as much as it has
-** inherited. Lua 5.5 knows steps, but no credit: there the collector goes on as
-*it stood
-** in the parent. */
-void ccp_gc_put_off(lua_State *L) {
+/* Lua 5.5 knows steps, but no credit: there the collector goes on as it stands.
+ */
+void ccp_gc_credit(lua_State *L, int kb) {
 #if LUA_VERSION_NUM < 505
-  enum { CREDIT_KB = 32 << 10 };
-  int heap_kb = lua_gc(L, LUA_GCCOUNT);
-  (void)lua_gc(L, LUA_GCSTEP, heap_kb > CREDIT_KB ? -heap_kb : -CREDIT_KB);
+  (void)lua_gc(L, LUA_GCSTEP, -kb);
 #else
   (void)L;
+  (void)kb;
 #endif
 }

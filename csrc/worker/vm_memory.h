@@ -27,8 +27,7 @@ void ccp_cap_set(ccp_cap *cap, lua_State *L, int64_t used, size_t most);
 ** memory? Also when it was caught on the way and raised again as a string. */
 int ccp_cap_is_error(const ccp_cap *cap, lua_State *L, int status);
 
-/* The collector of a child starts late: its marks would copy every page of the
-** heap that the child shares with its parent. */
-void ccp_gc_put_off(lua_State *L);
+/* So much may be allocated before the collector goes on. */
+void ccp_gc_credit(lua_State *L, int kb);
 
 #endif

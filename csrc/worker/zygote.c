@@ -16,8 +16,10 @@
 #include "os/codes.h"
 #include "os/fault.h"
 #include "os/fd.h"
+#include "os/mapping.h"
 #include "os/process.h"
 #include "os/thread.h"
+#include "shared/object.h"
 #include "worker/vm.h"
 
 typedef struct zygote {
@@ -27,7 +29,7 @@ typedef struct zygote {
   int program; /* pidfd: readable once the program is gone; or -1 */
   int keep;
   pid_t self;
-  pid_t *children; /* by worker index; 0: none */
+  pid_t *children; /* by worker index; 0: none; not for children's eyes */
 } zygote;
 
 /* ------------------------------------------------------------ in the zygote */
@@ -63,7 +65,7 @@ static void spawn(zygote *z, uint32_t index) {
   if (index >= z->plan->board->workers)
     return;
   CCP_FAULT("fork");
-  pid = ccp_process_fork(&z->keep, 1);
+  pid = ccp_process_fork_silent(&z->keep, 1);
   if (pid == 0)
     be_worker(z, index);
   if (pid < 0) {
@@ -75,10 +77,12 @@ static void spawn(zygote *z, uint32_t index) {
 }
 
 /* The group is signalled before its leader is reaped: until then nobody else
-** can get the number. */
+** can get the number. Locks that it held are free before anybody hears of its
+** end. */
 static void bury(zygote *z, pid_t pid) {
   int status = 0;
   (void)kill(-pid, SIGKILL);
+  ccp_object_reap_process(pid);
   CCP_FAULT("reap");
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
     ;
@@ -122,7 +126,8 @@ static void obey(zygote *z) {
   int rc;
   while ((rc = ccp_fd_recv(z->fd, &m, sizeof m)) == CCP_OK) {
     if (m.order == CCP_Z_SPAWN)
-      spawn(z, (uint32_t)m.index);
+      for (int32_t i = 0; i < m.value; i++)
+        spawn(z, (uint32_t)m.index + (uint32_t)i);
     else if (m.order == CCP_Z_SIGNAL)
       signal_worker(z, (uint32_t)m.index, m.value);
   }
@@ -134,19 +139,17 @@ static void obey(zygote *z) {
 ** reaping and waiting. */
 static void live(zygote *z) {
   struct sigaction sa;
-  sigset_t child, outside;
+  sigset_t but_child;
   memset(&sa, 0, sizeof sa);
   sa.sa_handler = on_child;
   (void)sigemptyset(&sa.sa_mask);
   (void)sigaction(SIGCHLD, &sa, NULL);
-  (void)sigemptyset(&outside);
-  (void)sigemptyset(&child);
-  (void)sigaddset(&child, SIGCHLD);
-  (void)sigprocmask(SIG_BLOCK, &child, NULL);
+  (void)sigfillset(&but_child);
+  (void)sigdelset(&but_child, SIGCHLD);
   for (;;) {
     struct pollfd set[2] = {{z->fd, POLLIN, 0}, {z->program, POLLIN, 0}};
     reap(z);
-    if (ppoll(set, 2, NULL, &outside) <= 0)
+    if (ppoll(set, 2, NULL, &but_child) <= 0)
       continue;
     if (set[1].revents)
       end_all(z);
@@ -155,16 +158,19 @@ static void live(zygote *z) {
 }
 
 static void be_zygote(zygote *z, pid_t program) {
+  size_t bytes = z->plan->board->workers * sizeof *z->children;
   char name[16];
   ccp_process_be_zygote();
   ccp_process_widen_output();
   (void)snprintf(name, sizeof name, "%.13s_z", z->plan->name);
   ccp_thread_name(name);
   z->self = getpid();
-  z->children = calloc(z->plan->board->workers, sizeof *z->children);
+  z->children = ccp_mapping_private(bytes);
   z->program = ccp_process_pidfd(program);
-  if (!z->children || getppid() != program)
+  z->L = ccp_vm_inherit(z->L);
+  if (!z->children || !z->L || getppid() != program)
     _exit(EXIT_FAILURE);
+  ccp_mapping_hide(z->children, bytes); /* written at each fork: not copied */
   live(z);
 }
 

@@ -11,7 +11,7 @@
 #include "worker/plan.h"
 
 enum ccp_zygote_order {
-  CCP_Z_SPAWN,  /* fork worker 'index' */
+  CCP_Z_SPAWN,  /* fork 'value' workers from 'index' on */
   CCP_Z_SIGNAL, /* send 'value' to worker 'index' and its process group */
   CCP_Z_DIED,   /* answer: it was 'pid' and ended; 'value' as of waitpid */
   CCP_Z_FAILED  /* answer: fork failed; 'value' is errno */

@@ -181,7 +181,7 @@ end
 local SHUTDOWN = { wait = "boolean", cancel_futures = "boolean", timeout = "seconds" }
 
 local WITH = {
-  timeout = "positive seconds",
+  timeout = "seconds",
   deadline = "seconds",
   priority = "integer",
   retries = "non-negative integer",
@@ -249,7 +249,10 @@ end
 -- ex:broadcast(function(n) package.loaded.answer = n end, 42)
 -- assert(ex:submit(function() return require "answer" end):result() == 42)
 function Executor:broadcast(fn, ...)
-  if self.kind == "serial" then
+  if not options.is['function or "module.function"'](fn) then
+    error(("bad argument #1 to 'broadcast' (function or \"module.function\" expected, got %s)")
+      :format(type(fn)), 2)
+  elseif self.kind == "serial" then
     self:submit(fn, ...):result()
   else
     core.broadcast(self, fn, ...)

@@ -109,20 +109,7 @@ ccpool.cancelled = core.cancelled
 
 --- Collects a map's results: an array of the first result of each item, with
 -- `n`; with `on_error = "return"` a second table has the errors by index.
-function core.Map:collect()
-  local list, failures, n = { n = 0 }, nil, 0
-  for i, first, second in self do
-    n = n + 1
-    if self:returns_errors() then
-      failures = failures or {}
-      if first then list[i] = second else failures[i] = second end
-    else
-      list[i] = first
-    end
-  end
-  list.n = n
-  return list, failures
-end
+-- @function core.Map:collect
 
 for name, make in pairs(sharing) do ccpool[name] = make end
 

@@ -55,7 +55,7 @@ end
 --- Splits into those done and an ever growing queue of those that get done.
 local function watch(list)
   local done, queue = {}, {}
-  if list[1] then list[1]:done() end -- takes in what has finished by now
+  if list[1] then core.step(0) end -- takes in what has finished by now
   for _, f in ipairs(list) do
     if not core.watch(f, queue) then done[#done + 1] = f end
   end

@@ -220,6 +220,16 @@ static void what_follows_a_peak_is_warm(void) {
   ccp_arena_free(p);
 }
 
+/* Headers do not double what large powers of two take. */
+static void room_is_little_more_than_asked_for(void) {
+  for (size_t len = MB; len <= 64 * MB; len *= 2) {
+    size_t room = 0;
+    void *block = ccp_arena_alloc(len, &room);
+    CHECK(block && room >= len && room <= len + len / 4);
+    ccp_arena_free(block);
+  }
+}
+
 /* ------------------------------------------------------------ many users */
 
 enum { HELD = 24 };
@@ -365,5 +375,6 @@ int main(void) {
   RUN(killed_processes_corrupt_nothing);
   RUN(peak_is_given_back);
   RUN(what_follows_a_peak_is_warm);
+  RUN(room_is_little_more_than_asked_for);
   return check_tally();
 }

@@ -3,13 +3,7 @@ local unistd = require("posix.unistd")
 
 local support = dofile("spec/cli/support.lua")
 local run, shell = support.run, support.shell
-
-local COMMANDS = { "scan", "primes", "compare" }
-
-local function read(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read("a")
-end
+local read_file = support.read_file
 
 describe("a command", function()
   it("has help on one screen at the top, with examples", function()
@@ -23,7 +17,7 @@ describe("a command", function()
     local path = os.tmpname()
     local out, code = run({ "primes", "-o", path, "7", "8" })
     assert.are.same({ "", 0 }, { out, code })
-    assert.are.equal("7 is prime: true\n8 is prime: false\n", read(path))
+    assert.are.equal("7 is prime: true\n8 is prime: false\n", read_file(path))
     os.remove(path)
     assert.are.equal("7 is prime: true\n", (run({ "primes", "-o", "-", "7" })))
   end)
@@ -99,34 +93,6 @@ describe("a command", function()
   end)
 end)
 
-describe("completions", function()
-  it("are printed by each command, the same for all", function()
-    for _, name in ipairs({ "bash", "zsh", "fish" }) do
-      local expected, code = run({ "--completion", name })
-      assert.are.equal(0, code)
-      for _, command in ipairs(COMMANDS) do
-        assert.are.equal(expected, (run({ command, "--completion", name })))
-      end
-    end
-  end)
-
-  it("work in bash", function()
-    local out, code, err = shell([[bash -c '
-      source <(bin/ccpool --completion bash)
-      try() {
-        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _ccpool; echo "${COMPREPLY[*]}"
-      }
-      try ccpool pr
-      try ccpool primes --back
-      try ccpool primes --backend ""
-      try ccpool primes 7 --method ""
-      try ccpool --completion ""']])
-    assert.are.same({ "", 0 }, { err, code })
-    assert.are.equal("primes\n--backend\nserial threads processes\nauto trial mr c sieve\n"
-      .. "bash zsh fish\n", out)
-  end)
-end)
-
 describe("the manual", function()
   it("is what tools/manual writes now", function()
     local _, code, err = shell("lua5.4 tools/manual --check")
@@ -135,7 +101,7 @@ describe("the manual", function()
 
   it("mentions every option that the help shows", function()
     for _, name in ipairs({ "", "-scan", "-primes", "-compare" }) do
-      local page = read("man/ccpool" .. name .. ".1"):gsub("\\%-", "-")
+      local page = read_file("man/ccpool" .. name .. ".1"):gsub("\\%-", "-")
       local help = run({ #name > 0 and name:sub(2) or "-h", #name > 0 and "-h" or nil })
       local count = 0
       for option in help:gsub("\nExamples:.*", ""):gmatch("%-%-[%w-]+") do

@@ -67,27 +67,40 @@ describe("ccpool", function()
 
   for _, backend in ipairs(support.BACKENDS) do
     it("flushes what is known and exits with 130 at Ctrl-C: " .. backend, function()
-      local silent = support.silent_port()
-      local listener = assert(support.bound("127.0.0.1", 0))
-      assert(socket.listen(listener, 16))
-      local ports = ("%d,%d"):format(socket.getsockname(listener).port, silent.port)
+      local block <close> = support.port_block("127.0.0.1", 24401, 6)
+      local silent <close> = support.silent_port()
+      local journal = os.tmpname()
+      os.remove(journal)
+      -- One connect after the other, with the silent port in one chunk with the others.
       local pipe = assert(io.popen("echo $$; exec " .. support.command_line({
-        "scan", "-q", "-p", ports, "--timeout", "10m", "--backend", backend, "-w", "2",
-        "--format", "jsonl", "127.0.0.1",
+        "scan", "-q", "-p", ("%d-%d,%d"):format(block.first, block.last, silent.port),
+        "--timeout", "10m", "--backend", backend, "-w", "2", "--format", "jsonl", "--order",
+        "serial", "--concurrency", "1", "--banner", "--resume", journal, "127.0.0.1",
       }) .. " 2>&1"))
       local pid = pipe:read("n", "l")
-      -- The first connect tells that the scan runs; the silent port keeps it running.
-      local connection = assert(socket.accept(listener))
+      local function accept(port)
+        return assert(socket.accept(block.fds[port - block.first + 1]))
+      end
+      local greeter = accept(block.open[1])
+      assert(socket.send(greeter, "hello\n"))
+      unistd.close(greeter)
+      -- The second connect tells that all before it is known. No banner comes: it stays.
+      local connection = accept(block.open[2])
       assert.are.equal(0, signal.kill(pid, signal.SIGINT))
       local out = pipe:read("a")
       local _, how, code = pipe:close()
       unistd.close(connection)
-      unistd.close(listener)
-      silent:close()
+      local known = support.read_file(journal)
+      os.remove(journal)
       assert.are.same({ "exit", 130 }, { how, code }, out)
-      assert.matches('"type":"summary"', out, 1, true)
+      assert.matches(('"port":%d,"state":"open","banner":"hello"}'):format(block.open[1]), out, 1,
+        true)
+      assert.matches('"type":"summary","hosts":1,"open":1,"closed":3,"filtered":0,"error":0,'
+        .. '"unknown":3,', out, 1, true)
       assert.matches('"complete":false', out, 1, true)
       assert.matches("ccpool: scan: interrupted", out, 1, true)
+      assert.matches(("127.0.0.1 banner %d hello\n"):format(block.open[1]), known, 1, true)
+      assert.matches(("127.0.0.1 connected %d\n"):format(block.open[1]), known, 1, true)
     end)
   end
 end)

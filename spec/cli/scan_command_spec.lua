@@ -6,19 +6,7 @@ local unistd = require("posix.unistd")
 
 local support = dofile("spec/cli/support.lua")
 local run, shell = support.run, support.shell
-
-local function slurp(path)
-  local file = assert(io.open(path, "rb"))
-  local content = file:read("a")
-  file:close()
-  return content
-end
-
-local function spit(path, content)
-  local file = assert(io.open(path, "wb"))
-  file:write(content)
-  file:close()
-end
+local read_file, write_file = support.read_file, support.write_file
 
 describe("ccpool scan", function()
   local block, first, last, open_port, path
@@ -97,7 +85,7 @@ describe("ccpool scan", function()
   end)
 
   it("takes targets from files and standard input, and leaves some out", function()
-    spit(path, "127.0.0.2 # comment\n10.0.0.0/33\n127.0.0.3\n")
+    write_file(path, "127.0.0.2 # comment\n10.0.0.0/33\n127.0.0.3\n")
     local out, code, err = run({ "scan", "-p", open_port, "-q", "--format", "csv", "-iL", path,
       "-iL", "-", "--exclude", "127.0.0.3,127.0.0.5-127.0.0.6" }, "127.0.0.4-6\n")
     assert.are.equal(2, code)
@@ -146,22 +134,22 @@ describe("ccpool scan", function()
 
   it("goes on where a scan with the same resume file ended", function()
     assert.are.equal(0, (select(2, scan("--resume", path, "127.0.0.1"))))
-    local known = slurp(path)
+    local known = read_file(path)
     assert.matches(("127.0.0.1 connected %d\n"):format(open_port), known, 1, true)
     -- What is known is not asked again: the listener has gone meanwhile.
     block:close()
     local out, code = scan("--resume", path, "--format", "list", "127.0.0.1")
     assert.are.same({ ("127.0.0.1:%d\n"):format(open_port), 0 }, { out, code })
-    assert.are.equal(known, slurp(path))
+    assert.are.equal(known, read_file(path))
     -- What is not known is.
-    spit(path, known:gsub("127.0.0.1 connected %d+\n", ""))
+    write_file(path, known:gsub("127.0.0.1 connected %d+\n", ""))
     out = scan("--resume", path, "--format", "csv", "127.0.0.1")
     assert.matches((",%d,closed,"):format(open_port), out, 1, true)
-    spit(path, "something else\n")
+    write_file(path, "something else\n")
     local _, broken_code, err = scan("--resume", path, "127.0.0.1")
     assert.are.equal(2, broken_code)
     assert.matches(path .. ": it is not a resume file", err, 1, true)
-    assert.are.equal("something else\n", slurp(path))
+    assert.are.equal("something else\n", read_file(path))
   end)
 
   it("shows banners, escaped, in every format", function()

@@ -15,6 +15,7 @@ ip addr add 10.9.0.1/24 dev v0
 ip link set v0 up
 ip link set v1 up
 ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev v0
+echo 200 >/proc/sys/net/ipv4/neigh/v0/retrans_time_ms
 echo 1 >/proc/sys/net/ipv4/tcp_syn_retries
 ]]
 
@@ -64,6 +65,30 @@ describe("scan in a network namespace", function()
         "10.9.0.2,10.9.0.2,7,filtered,echo,timeout",
       }
       assert.are.equal(table.concat(expected, "\n") .. "\n", (out:gsub(",,", ",echo,")))
+    end)
+
+    check("names what a policy of this machine forbids: " .. engine, function()
+      -- The same error as that of a packet filter, with what every iproute2 has.
+      local out, code, err = inside("ip route add 10.5.0.0/16 via 10.9.0.2\n"
+        .. "ip xfrm policy add dst 10.5.0.0/16 dir out action block 2>/dev/null || exit 77\n"
+        .. scan("--engine", engine, "--reason", "-p", "7", "--format", "csv", "--timeout", "60s",
+          "--retries", "0", "10.5.0.1"))
+      if code == 77 then
+        pending("this kernel has no policies for packets")
+        return
+      end
+      assert.are.same({ 0, "" }, { code, err })
+      assert.matches("10.5.0.1,7,filtered,%l*,EPERM\n", out)
+    end)
+
+    check("tells a neighbour that does not answer from a host that is down: " .. engine, function()
+      local out, code, err = inside("pid=$(lua5.4 spec/cli/host_unknown.lua 127.0.0.9 7)\n"
+        .. "trap 'kill $pid' EXIT\n"
+        .. scan("--engine", engine, "--reason", "-p", "7", "--format", "csv", "--timeout", "60s",
+          "--retries", "0", "10.9.0.77", "127.0.0.9"))
+      assert.are.same({ 0, "" }, { code, err })
+      assert.matches("10.9.0.77,7,filtered,%l*,EHOSTUNREACH\n", out)
+      assert.matches("127.0.0.9,7,filtered,%l*,EHOSTDOWN\n", out)
     end)
 
     check("tells the kernel's timeout: " .. engine, function()

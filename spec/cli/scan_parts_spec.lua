@@ -12,21 +12,9 @@ local unistd = require("posix.unistd")
 local window = require("ccpool.cli.scan.window")
 
 local support = dofile("spec/cli/support.lua")
+local read_file, write_file = support.read_file, support.write_file
 
 local LOOPBACK = { family = socket.AF_INET, addr = "127.0.0.1", is_local = true }
-
-local function write_file(path, content)
-  local file = assert(io.open(path, "wb"))
-  file:write(content)
-  file:close()
-end
-
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local content = file:read("a")
-  file:close()
-  return content
-end
 
 describe("ports.top", function()
   local OWN = require("ccpool.cli.scan.top_ports")

@@ -142,7 +142,9 @@ return {
   has_ipv6 = has_ipv6,
   port_block = port_block,
   quote = quote,
+  read_file = read_file,
   run = run,
   shell = shell,
   silent_port = silent_port,
+  write_file = write_file,
 }

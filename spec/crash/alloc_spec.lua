@@ -2,9 +2,9 @@
 -- follow, in the program and in each of its workers: every call gives its value or an
 -- error that says so, nothing hangs, and the program ends by itself.
 
+local faulty = require "spec.support.faulty"
 local program = require "spec.support.program"
 
-local ROOT = os.getenv("CCPOOL_ROOT") or "."
 local KINDS = { "thread", "process" }
 local LAST = 160 -- the workload makes fewer in any process
 local ALL_FROM, ALL_STEP = 1, 7
@@ -61,16 +61,11 @@ if not ok then judge("main", false, err) end
 print("END " .. failed)
 ]]
 
-local function debug_build()
-  assert(os.execute("make -s -C '" .. ROOT .. "' debug >/dev/null"))
-  return ROOT .. "/build/debug/?.so;" .. (os.getenv("LUA_CPATH") or ";;")
-end
-
 -- #nosan: the sanitizers have allocators of their own, which the linker cannot lead here.
 describe("an allocation that fails #crash #nosan", function()
   for _, kind in ipairs(KINDS) do
     it("fails what needed it alone, in a " .. kind .. " pool", function()
-      local path = debug_build()
+      local path = faulty.cpath()
       local failed = 0
       for n = 1, LAST do
         local result = program.run(SOURCE, { args = { kind },
@@ -84,7 +79,7 @@ describe("an allocation that fails #crash #nosan", function()
     end)
 
     it("leaves a program without memory able to end, in a " .. kind .. " pool", function()
-      local path = debug_build()
+      local path = faulty.cpath()
       local failed = 0
       for n = ALL_FROM, LAST, ALL_STEP do
         local result = program.run(SOURCE, { args = { kind },

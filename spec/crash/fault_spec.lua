@@ -2,9 +2,9 @@
 -- of a task, in each process that gets there.
 
 local faults = require "spec.support.program_faults"
+local faulty = require "spec.support.faulty"
 local program = require "spec.support.program"
 
-local ROOT = os.getenv("CCPOOL_ROOT") or "."
 local ITEMS, WORKERS = 40, 2
 
 -- runs: how often an item may have run that dies of it; nil: none may die of it.
@@ -29,13 +29,6 @@ local POINTS = {
 }
 local WORKLOADS = { "single", "single away", "single away medium", "single large", "steps",
   "chunks", "chunks unordered", "chunks large" }
-
-local function debug_build()
-  local build = os.getenv("CCPOOL_BUILD") or ""
-  if build:find("san", 1, true) then return build end -- these have the points too
-  assert(os.execute("make -s -C '" .. ROOT .. "' debug >/dev/null"))
-  return ROOT .. "/build/debug"
-end
 
 local function check_item(i, outcome, runs, point, may_break)
   local text = ("item %d: %s, ran %d times"):format(i, tostring(outcome), runs)
@@ -99,7 +92,7 @@ end
 describe("a death of workers #crash #slow", function()
   local path
 
-  setup(function() path = debug_build() .. "/?.so;" .. (os.getenv("LUA_CPATH") or ";;") end)
+  setup(function() path = faulty.cpath() end)
 
   for _, point in ipairs(POINTS) do
     for n = 1, point.once and 1 or 4 do

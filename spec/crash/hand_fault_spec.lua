@@ -1,16 +1,8 @@
 --- Processes by hand of a debug build die where CCP_FAULT says: just after the fork, or
 -- just before their exit.
 
+local faulty = require "spec.support.faulty"
 local program = require "spec.support.program"
-
-local ROOT = os.getenv("CCPOOL_ROOT") or "."
-
-local function debug_build()
-  local build = os.getenv("CCPOOL_BUILD") or ""
-  if build:find("san", 1, true) then return build end -- these have the points too
-  assert(os.execute("make -s -C '" .. ROOT .. "' debug >/dev/null"))
-  return ROOT .. "/build/debug"
-end
 
 -- Each child also starts one of its own.
 local SOURCE = [[
@@ -34,7 +26,7 @@ print(ex:submit(math.sqrt, 16):result())]]
 describe("a death of a process by hand #crash #slow", function()
   local path
 
-  setup(function() path = debug_build() .. "/?.so;" .. (os.getenv("LUA_CPATH") or ";;") end)
+  setup(function() path = faulty.cpath() end)
 
   local function run(point)
     local log <close> = program.new_log()

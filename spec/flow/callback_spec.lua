@@ -106,15 +106,38 @@ describe("add_done_callback", function()
         end)
       end
 
-      it("runs callbacks when the executor is shut down", function()
-        local called
-        do
+      for name, ask in pairs{
+        result = function(f) return f:result() end,
+        presult = function(f) return select(2, f:presult()) end,
+        exception = function(f) return f:exception() or 2 end,
+        await = function(f) return f:await() end,
+        wait = function(f) return ccpool.wait{ f }[1]:result() end,
+      } do
+        it("runs callbacks inside " .. name .. ", although nothing is left to wait for", function()
           local ex <close> = make(1)
-          local gate <close>, futures = pools.occupy(ex)
-          futures[1]:add_done_callback(function(f) called = f:result() end)
-          gate:open()
-        end
-        assert.equal(1, called)
+          local first, calls = ex:submit(math.sqrt, 4), 0
+          local last = ex:submit(math.sqrt, 9)
+          last:add_done_callback(function(f)
+            calls = calls + 1
+            assert(f:result() == 3) -- inside of a callback: no other is run by that
+          end)
+          while not last:done() do poll.poll({}, 1) end
+          assert.equal(0, calls)
+          assert.equal(2, ask(first))
+          assert.equal(1, calls)
+        end)
+      end
+
+      it("runs none inside a callback that asks for what is there, called at once or not", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local early, late, log = futures[1], ex:submit(math.sqrt, 9), {}
+        early:add_done_callback(function(f) log[#log + 1] = f:result() end)
+        gate:open()
+        while not late:done() do poll.poll({}, 1) end
+        late:add_done_callback(function(f) log[#log + 1] = f:result() end)
+        early:result()
+        assert.same({ 3, 1 }, log)
       end)
 
       it("takes callbacks inside callbacks, on the same future and on others", function()

@@ -164,6 +164,11 @@ for kind, make in pools.concurrent() do
       assert.equal("never", err.cause)
     end)
 
+    it("names the argument of a broadcast that is no function", function()
+      local ex <close> = make(1)
+      pools.misuse(function() ex:broadcast(5) end, "bad argument #1 to 'broadcast'")
+    end)
+
     it("refuses a broadcast that cannot travel, and after shutdown", function()
       local ex = make(1)
       pools.fails_with("NotSendableError", ex.broadcast, ex, print, coroutine.create(print))

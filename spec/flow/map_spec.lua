@@ -114,6 +114,28 @@ describe("map", function()
         assert.is_nil(list[1])
       end)
 
+      it("collects large results and small ones, several of an item and none", function()
+        local f = task(function(i)
+          if i % 3 == 0 then return ("x"):rep(100000 + i), i end
+          if i % 3 == 1 then return i end
+        end)
+        local list = ex:map(f, range(30)):collect()
+        assert.equal(30, list.n)
+        for i = 1, 30 do
+          local size = i % 3 == 0 and #list[i]
+          assert.equal(i % 3 == 0 and 100000 + i or i % 3 == 1 and i or nil, size or list[i])
+        end
+      end)
+
+      it("lets hooks run while it collects", function()
+        local it, calls = ex:map(double, range(5000), { chunksize = 2500 }), 0
+        debug.sethook(function() calls = calls + 1 end, "c")
+        local list = it:collect()
+        debug.sethook()
+        assert.equal(5000, list.n)
+        assert.is_true(calls > 5000 // 128)
+      end)
+
       it("does not change its source", function()
         local list = { 3, 1, 2 }
         ex:map(double, list):collect()
@@ -267,6 +289,16 @@ describe("map", function()
           local ok, err = pcall(it.collect, it)
           assert.is_false(ok)
           assert.equal("odd 5", err)
+        end)
+
+        it("= return makes collect give results and errors apart", function()
+          local it = ex:map(odd_fails, { 1, 2, 3, 4 }, { on_error = "return" })
+          local list, errors = it:collect()
+          assert.same({ n = 4, nil, 20, nil, 40 }, list)
+          assert.same({ "odd 1", nil, "odd 3" }, errors)
+          list, errors = it:collect()
+          assert.same({ n = 0 }, list)
+          assert.is_nil(errors)
         end)
 
         it("= return gives i, true, ... or i, false, err", function()

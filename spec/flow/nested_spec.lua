@@ -126,11 +126,61 @@ describe("an executor in its own tasks (thread)", function()
     assert.is_true(ccpool.is_error(err, "ShutdownError"), tostring(err))
   end)
 
-  it("does not travel to processes", function()
-    local threads <close> = ccpool.ThreadPoolExecutor(1)
+  describe("does not travel to processes", function()
+    local refused = {
+      submit = function(ex, e) ex:submit(type, e) end,
+      ["with options"] = function(ex, e) ex:with{ retries = 1 }:submit(type, { x = { e } }) end,
+      ["an upvalue"] = function(ex, e) ex:submit(function() return e end) end,
+      map = function(ex, e) ex:map(type, { 1, e, 3 }) end,
+      starmap = function(ex, e) ex:starmap(type, { { 1 }, { 2, e } }) end,
+      broadcast = function(ex, e) ex:broadcast(type, e) end,
+      initargs = function(_, e)
+        ccpool.ProcessPoolExecutor{ max_workers = 1, initializer = type, initargs = { e } }
+      end,
+    }
+    for name, use in pairs(refused) do
+      it("(" .. name .. "), which it says at once", function()
+        local threads <close> = ccpool.ThreadPoolExecutor(1)
+        local processes <close> = ccpool.ProcessPoolExecutor(1)
+        for _, e in ipairs{ threads, processes } do
+          local err = pools.fails_with("NotSendableError", use, processes, e)
+          assert.truthy(err.path:find("an executor travels to threads", 1, true), err.path)
+        end
+        processes:submit(type, 1):result()
+        local stats = processes:stats()
+        assert.equal(0, stats.failed)
+        assert.equal(stats.submitted, stats.done + stats.cancelled)
+      end)
+    end
+
+    it("(an iterator's item), which its step says", function()
+      local threads <close> = ccpool.ThreadPoolExecutor(1)
+      local processes <close> = ccpool.ProcessPoolExecutor(1)
+      local items, n = { 1, threads }, 0
+      local steps = processes:map(type, function() n = n + 1; return items[n] end)
+      local _, got = steps()
+      assert.equal("number", got)
+      pools.fails_with("NotSendableError", steps)
+    end)
+
+    it("and does not come from one", function()
+      local processes <close> = ccpool.ProcessPoolExecutor(1)
+      local f = processes:submit(function()
+        return require "ccpool".ThreadPoolExecutor(1)
+      end)
+      pools.fails_with("NotSendableError", f.result, f)
+    end)
+  end)
+
+  it("travels to threads of a process, of whatever pool", function()
     local processes <close> = ccpool.ProcessPoolExecutor(1)
-    local err = processes:submit(function(e) return e end, threads):exception()
-    assert.truthy(tostring(err):find("its own process", 1, true), tostring(err))
+    assert.equal(4.0, processes:submit(function()
+      local pool = require "ccpool"
+      local threads <close> = pool.ThreadPoolExecutor(1)
+      local serial <close> = pool.SerialExecutor{}
+      local function root(e, n) return e:submit(math.sqrt, n):result() end
+      return serial:submit(root, threads, threads:submit(root, threads, 256):result()):result()
+    end):result())
   end)
 
   it("serial stays where it is", function()

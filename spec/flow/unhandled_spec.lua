@@ -205,6 +205,24 @@ describe("ccpool.on_unhandled_error", function()
     assert.equal(0, result.code)
   end)
 
+  it("is reported when the program's end waits for the task", function()
+    for _, kind in ipairs{ "Thread", "Process" } do
+      for _, keep in ipairs{ "", "F = " } do
+        local result = program.run(([[
+          local ccpool = require "ccpool"
+          local ex = ccpool.%sPoolExecutor(1)
+          %sex:submit(function() error("too late to be seen", 0) end)
+          local looked = ex:submit(error, "looked at", 0)
+          looked:add_done_callback(print)
+          ex:submit(math.sqrt, 4)]]):format(kind, keep))
+        assert.matches("^ccpool: error in a task that nobody looked at: too late to be seen\n",
+          result.err)
+        assert.equal(1, select(2, result.err:gsub("ccpool:", "")))
+        assert.equal(0, result.code)
+      end
+    end
+  end)
+
   it("is silent if set to false", function()
     local result = run 'local ccpool = require "ccpool"\nccpool.on_unhandled_error = false\n'
     assert.equal("", result.err)

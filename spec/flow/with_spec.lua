@@ -56,7 +56,6 @@ for kind, make in pools.concurrent() do
     it("refuses unknown and wrong options by name", function()
       local ex <close> = make(1)
       pools.misuse(function() ex:with{ tiemout = 1 } end, "tiemout", "with")
-      pools.misuse(function() ex:with{ timeout = 0 } end, "timeout")
       pools.misuse(function() ex:with{ timeout = 0 / 0 } end, "timeout")
       pools.misuse(function() ex:with{ deadline = "soon" } end, "deadline")
       pools.misuse(function() ex:with{ priority = 1.5 } end, "priority")
@@ -198,6 +197,33 @@ for kind, make in pools.concurrent() do
       assert.equal(1, #f:attempts())
     end)
 
+    it("has no time at all for a timeout that is not positive, and no limit for a huge one",
+      function()
+        local ex <close> = make{ max_workers = 1, grace = 0.1 }
+        for _, timeout in ipairs{ 0, -1 } do
+          local f = ex:with{ timeout = timeout }:submit(spin)
+          assert.is_true(ccpool.is_error(f:exception(), "TimeoutError"))
+        end
+        assert.equal(1, ex:with{ timeout = math.huge }:submit(math.abs, -1):result())
+      end)
+
+    it("never starts a task whose deadline has passed when it is submitted", function()
+      local ex <close> = make{ max_workers = 1 }
+      ex:warmup()
+      for i = 1, 200 do
+        local f = ex:with{ deadline = -(i % 2), retries = 1 }:submit(math.abs, -1)
+        assert.is_true(ccpool.is_error(f:exception(), "TimeoutError"))
+        assert.same({}, f:attempts())
+      end
+      local seen = 0
+      for _, ok in ex:with{ deadline = 0 }:map(math.abs, { 1, 2, 3 }, { on_error = "return" }) do
+        assert.is_false(ok)
+        seen = seen + 1
+      end
+      assert.equal(3, seen)
+      assert.equal(203, ex:stats().timeouts)
+    end)
+
     it("tells the one attempt of a task that succeeds", function()
       local ex <close> = make(1)
       local f = ex:submit(math.sqrt, 4)
@@ -333,8 +359,7 @@ describe("ex:with (process) #crash", function()
   end)
 end)
 
--- #nosan: the thread sanitizer keeps signals from a thread until it makes a system call.
-describe("ex:with (thread) #nosan", function()
+describe("ex:with (thread)", function()
   it("runs the <close> handlers of an interrupted task", function()
     local ex <close> = ccpool.ThreadPoolExecutor{ max_workers = 1, grace = 1 }
     local closed <close> = fifo.new()
@@ -375,5 +400,14 @@ describe("ex:with (serial)", function()
     assert.is_true(ccpool.is_error(ex:with{ deadline = 0 }:submit(math.abs, 1):exception(),
       "TimeoutError"))
     assert.equal(1, ex:with{ timeout = 60 }:submit(math.abs, -1):result())
+    local attempts = f:attempts()
+    assert.equal(2, #attempts)
+    for _, attempt in ipairs(attempts) do
+      assert.is_nil(attempt.worker)
+      assert.equal(require "posix.unistd".getpid(), attempt.pid)
+      assert.is_true(ccpool.is_error(attempt.error, "TimeoutError"))
+    end
+    assert.equal(1, #ex:submit(math.abs, -1):attempts())
+    assert.same({}, ex:with{ deadline = 0 }:submit(math.abs, -1):attempts())
   end)
 end)

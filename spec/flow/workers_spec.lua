@@ -323,7 +323,7 @@ describe("stats", function()
           assert.equal("integer", math.type(worker.pid))
           assert.equal("integer", math.type(worker.task))
           assert.is_true(worker.age >= 0)
-          if kind == "process" then assert.is_true(worker.rss > 0) end
+          assert.is_true(worker.rss > 0)
         end
         gate:open()
         ccpool.wait{ futures[1], futures[2], queued }

@@ -1,5 +1,6 @@
 --- A random mix of everything that executors do, with every outcome checked.
--- Usage: lua5.4 spec/stress/stress.lua [seconds [seed]] (or make stress SECONDS=60 SEED=n)
+-- Usage: lua5.4 spec/stress/stress.lua [seconds [seed]], or
+-- make stress SECONDS=60 SEED=n VARIANT=asan (or tsan, or debug)
 --
 -- A round makes an executor, gives it tasks, disturbs it, looks at what became of each
 -- task and ends it. Whatever stands still for 30 seconds ends the program with status 2;
@@ -14,6 +15,9 @@ local unistd = require "posix.unistd"
 local SECONDS = tonumber(arg[1]) or 60
 local SEED = math.tointeger(tonumber(arg[2])) or os.time()
 local STILL = 30 -- seconds without progress
+local MEMORY_LIMIT = 24 << 20
+-- A sanitizer takes address space that the limit of a process refuses.
+local SANITIZED = (os.getenv("CCPOOL_BUILD") or ""):find("san$") ~= nil
 
 local function now()
   local t = time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -71,13 +75,29 @@ function work.spin(_, n)
   return n
 end
 
+-- What harms its state or process is told apart where the caller runs it.
+local SPARED = "spared"
+
+function work.hoard()
+  if not require "ccpool".current() then return SPARED end
+  local list = {}
+  for i = 1, 1 << 12 do list[i] = ("x"):rep(1 << 16) .. i end
+  return #list
+end
+
+function work.initialized() return _G.initialized end
+
 function work.crash()
+  if not require "ccpool".current() then return SPARED end
   local s, u = require "posix.signal", require "posix.unistd"
   s.kill(u.getpid(), s.SIGKILL)
   while true do end
 end
 
-function work.exit() os.exit(3) end
+function work.exit()
+  if not require "ccpool".current() then return SPARED end
+  os.exit(3)
+end
 
 function work.share(_, n, queue, lock, value)
   do
@@ -92,6 +112,16 @@ function work.nested(ex, n)
   return ex:submit(function(k) return k + 1 end, n):result()
 end
 
+-- ---- Initializers ------------------------------------------------------------------
+
+local function initialize(mark) _G.initialized = mark end
+
+--- Fails in the worker in which the countdown ends.
+local function initialize_or_fail(mark, countdown)
+  _G.initialized = mark
+  if countdown:add(-1) <= 0 then error("no more", 0) end
+end
+
 -- ---- What may become of them -----------------------------------------------------
 
 local CHECKS = {}
@@ -99,10 +129,14 @@ local CHECKS = {}
 function CHECKS.echo(t, text, n) return text == t.text and n == t.n end
 function CHECKS.spin(t, n) return n == t.n end
 CHECKS.share = CHECKS.spin
+function CHECKS.initialized(t, mark) return mark == t.mark end
 function CHECKS.nested(t, n) return n == t.n + 1 end
 
+local function spared(t, what) return t.may.spared and what == SPARED end
+CHECKS.hoard, CHECKS.crash, CHECKS.exit = spared, spared, spared
+
 local KIND_OF = {
-  unsendable = "NotSendableError", crash = "WorkerCrashedError", exit = "WorkerCrashedError",
+  unsendable = "NotSendableError", hoard = "MemoryLimitError", crash = "WorkerCrashedError", exit = "WorkerCrashedError",
 }
 
 local function may_be(round, task, kind)
@@ -121,6 +155,7 @@ local function judge(round, task, ok, ...)
   end
   local err = ...
   if ccpool.is_error(err) then
+    round.seen[err.kind] = true
     if not may_be(round, task, err.kind) then
       give_up(1, ("%s failed: %s: %s"):format(task.what, err.kind, tostring(err)))
     end
@@ -133,6 +168,30 @@ end
 
 local shared = { queue = ccpool.Queue(), lock = ccpool.Lock(), value = ccpool.Value("i64", 0) }
 
+--- How workers begin: the options, and whether that may break the executor.
+local function choose_initializer(options)
+  if not chance(40) then return nil end
+  options.initargs = { random(1000) }
+  if chance(75) then
+    options.initializer = initialize
+    return false
+  end
+  options.initializer = initialize_or_fail
+  options.initargs[2] = ccpool.Value("i64", random(0, 6))
+  return true
+end
+
+local function choose_limits(kind, options)
+  if chance(30) then
+    options.max_queue = random(20)
+    options.overflow = one_of{ "block", "error", "caller_runs" }
+  end
+  if chance(25) and not (SANITIZED and kind == "Process") then
+    options.memory_limit = MEMORY_LIMIT
+  end
+  if chance(15) then options.on_crash = "break" end
+end
+
 local function new_round()
   local kind = one_of{ "Thread", "Process" }
   local options = {
@@ -142,13 +201,14 @@ local function new_round()
     idle_timeout = chance(20) and random() / 50 or nil,
     name = chance(30) and "stress" or nil,
   }
-  if chance(30) then
-    options.max_queue, options.overflow = random(20), one_of{ "block", "error" }
-  end
+  choose_limits(kind, options)
+  local fails = choose_initializer(options)
   local about = kind .. " " .. show(options, "  ") .. "\n"
+  -- what runs beside a task that takes too much, or in what its worker left, may fail, too
+  local may = { MemoryLimitError = options.memory_limit, BrokenExecutorError = fails }
   return {
     ex = ccpool[kind .. "PoolExecutor"](options), kind = kind, about = about,
-    may = {}, tasks = {}, shares = 0,
+    may = may, tasks = {}, shares = 0, options = options, seen = {},
   }
 end
 
@@ -168,14 +228,27 @@ end
 local SAFE = { "echo", "echo", "echo", "spin", "fail", "unsendable", "share", "nested" }
 local RUDE = { "loop", "crash", "exit" }
 
-local function new_task(round)
+local function choose_work(round)
+  local options = round.options
+  if options.memory_limit and chance(10) then return "hoard" end
+  if options.initializer and options.overflow ~= "caller_runs" and chance(20) then
+    return "initialized"
+  end
   local what = chance(12) and one_of(RUDE) or one_of(SAFE)
   if round.kind == "Thread" and (what == "crash" or what == "exit") then what = "loop" end
   if round.kind == "Process" and what == "nested" then what = "echo" end
-  if what == "crash" or what == "exit" then round.may.BrokenExecutorError = true end
+  return what
+end
+
+local function new_task(round)
+  local what = choose_work(round)
+  if what == "crash" or what == "exit" then
+    round.may.BrokenExecutorError = true -- by many in a row, or by the first
+  end
   local inner = what == "nested" -- its submit may find the queue full or closed
-  return { what = what, n = random(1000),
-    may = { QueueFullError = inner, ShutdownError = inner } }
+  local spared = round.options.overflow == "caller_runs"
+  return { what = what, n = random(1000), mark = (round.options.initargs or {})[1],
+    may = { QueueFullError = inner, ShutdownError = inner, spared = spared } }
 end
 
 local function arguments(round, task)
@@ -290,10 +363,34 @@ local function settle(round)
   end
 end
 
+--- A pool that breaks by its first crash is broken once a crash was seen.
+local function check_broken(round)
+  if round.options.on_crash ~= "break" or not round.seen.WorkerCrashedError then return end
+  local ok, err = pcall(round.ex.submit, round.ex, work.echo)
+  if ok or not (ccpool.is_error(err, "BrokenExecutorError") or
+    ccpool.is_error(err, "ShutdownError")) then
+    give_up(1, "a submit after the crash gave " .. tostring(err))
+  end
+end
+
+--- Nothing is lost or counted twice.
+local function check_counts(round)
+  local stats = round.ex:stats()
+  if stats.queued ~= 0 or stats.running ~= 0 or
+    stats.submitted ~= stats.done + stats.failed + stats.cancelled then
+    give_up(1, "the counts are wrong")
+  end
+end
+
 -- Some futures are dropped with the executor.
 local ENDS = {
-  function(round) settle(round); round.ex:shutdown() end,
-  function(round) round.ex:shutdown(); settle(round) end,
+  function(round)
+    settle(round)
+    check_broken(round)
+    round.ex:shutdown()
+    check_counts(round)
+  end,
+  function(round) round.ex:shutdown(); settle(round); check_counts(round) end,
   function(round)
     round.may.CancelledError = true
     round.ex:shutdown{ cancel_futures = true, wait = false }
@@ -319,6 +416,10 @@ local function run_round()
   while shared.queue:try_get() do end
 end
 
+-- Many futures are dropped, with what failed.
+local unheard = 0
+ccpool.on_unhandled_error = function() unheard = unheard + 1 end
+
 signal.signal(signal.SIGALRM, function() give_up(2, "nothing moves") end)
 print(("stress: seed %d, %g seconds"):format(SEED, SECONDS))
 io.stdout:flush()
@@ -326,5 +427,6 @@ local limit = now() + SECONDS
 repeat run_round() until now() >= limit
 progress("the end of the program")
 collectgarbage()
+print(("stress: %d errors that nobody looked at"):format(unheard))
 print(("stress: %d rounds, %d outcomes right"):format(rounds, checked))
 io.stdout:flush()

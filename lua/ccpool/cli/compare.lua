@@ -119,7 +119,7 @@ local function file_for_stdout(arguments)
     if arguments[file.option] == STDOUT then
       if found then
         error({ failure = ("--%s - and --%s - both want standard output"):format(found.option,
-          file.option), is_usage = true }, 0)
+          file.option) }, 0)
       end
       found = file
     end
@@ -135,7 +135,7 @@ local function open_files(arguments)
     if path and path ~= STDOUT then
       local handle, message = io.open(path, "w")
       if not handle then
-        error({ failure = "cannot write " .. message }, 0)
+        error({ failure = "cannot open " .. message }, 0)
       end
       open[#open + 1] = { handle = handle, write = file.write, path = path }
     end
@@ -238,9 +238,8 @@ local function run_all(arguments, entries)
   return err
 end
 
-local function compare(arguments, entries, notes)
+local function compare(arguments, files, entries, notes)
   local described = machine.describe()
-  local files = open_files(arguments)
   local interruption = run_all(arguments, entries)
   if interruption then
     notes[#notes + 1] = "interrupted: not all rounds were run"
@@ -271,9 +270,12 @@ end
 -- @tparam table arguments the parsed arguments
 -- @treturn integer the exit code
 local function run(arguments)
-  local ok, failure = pcall(file_for_stdout, arguments)
+  local ok, files = pcall(function()
+    file_for_stdout(arguments)
+    return open_files(arguments)
+  end)
   if not ok then
-    output.complain("compare: %s", failure.failure)
+    output.complain("compare: %s", files.failure)
     return exit.USAGE
   end
   local installed, notes = find_rivals(arguments.vs)
@@ -285,7 +287,7 @@ local function run(arguments)
     entries[i] = { workload = workload,
       contenders = runner.contenders_for(workload, arguments.workers, installed) }
   end
-  local is_done, result = pcall(compare, arguments, entries, notes)
+  local is_done, result = pcall(compare, arguments, files, entries, notes)
   for _, entry in ipairs(entries) do
     entry.workload:close()
   end

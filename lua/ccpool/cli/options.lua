@@ -81,7 +81,8 @@ end
 local function add_completion(parser)
   parser:option("--completion", "Print completions for a shell and exit.")
     :choices({ "bash", "zsh", "fish" }):action(function(_, _, shell)
-      io.stdout:write(root_of(parser)["get_" .. shell .. "_complete"](root_of(parser)))
+      local completion = require("ccpool.cli.completion")
+      io.stdout:write(completion.script(root_of(parser), shell))
       os.exit(0)
     end)
 end

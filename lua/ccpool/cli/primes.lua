@@ -8,6 +8,7 @@ local ccpool = require("ccpool")
 local backend = require("ccpool.cli.backend")
 local chunks = require("ccpool.cli.primes.chunks")
 local exit = require("ccpool.cli.exit")
+local extent = require("ccpool.cli.primes.extent")
 local interrupt = require("ccpool.cli.interrupt")
 local numbers = require("ccpool.cli.numbers")
 local options = require("ccpool.cli.options")
@@ -93,6 +94,7 @@ local function new_job(arguments)
     self.invalid = self.invalid + 1
     output.complain("primes: %s", problem)
   end)
+  self.extent = extent.new(arguments.number, arguments.input)
   self.progress = progress.new({ mode = arguments.progress, label = "primes", unit = "numbers" })
   return self
 end
@@ -143,7 +145,8 @@ function Job:answer(chunk, text, count, primes, lines, errors)
   self.total = self.total + count
   self.primes = self.primes + primes
   self:name_errors(chunk, lines or chunk.lines, errors or {})
-  self.progress:set(self.total)
+  self.extent:add(chunk.bytes, count)
+  self.progress:set(self.total, self.extent:total())
 end
 
 local function name_of(chunk)

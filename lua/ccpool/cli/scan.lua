@@ -231,14 +231,27 @@ local function escape_all(banners)
   return escaped
 end
 
-function Job:take(index, first, outcomes, banners)
+function Job:note(index, first, outcomes, banners)
   if self.journal then
     local ports = table.move(self.ports, first, first + #outcomes - 1, 1, {})
     self.journal:add(self.report:target(index), ports, outcomes, banners)
   end
+end
+
+function Job:take(index, first, outcomes, banners)
+  self:note(index, first, outcomes, banners)
   self.report:add(index, first, outcomes, escape_all(banners))
   self.answered = self.answered + #outcomes
   self.line:set(self.answered)
+end
+
+-- Takes what is known of a chunk that is not through when the scan is broken off.
+function Job:salvage(index, first, outcomes, banners)
+  local count = self.report:salvage(index, first, outcomes, escape_all(banners))
+  self.answered = self.answered + count
+  if count > 0 then
+    self:note(index, first, outcomes, banners)
+  end
 end
 
 function Job:miss(index, count, err)
@@ -253,6 +266,8 @@ function Job:scan()
       self:take(...)
     end, function(index, _, count, err)
       self:miss(index, count, err)
+    end, function(...)
+      self:salvage(...)
     end)
   end)
 end

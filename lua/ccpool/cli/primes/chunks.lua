@@ -1,11 +1,13 @@
 --- Cuts the input of `ccpool primes` into chunks: pieces of text, and pieces of ranges.
 -- A chunk is a table with `place`, which tells where it comes from, and `text` (and
--- `by_line`), or `low` and `high`, and `lines`, the line ends it takes from the text.
+-- `by_line`), or `low` and `high`, and `lines`, the line ends it takes from the text. What
+-- comes from a file has `bytes`, its share of them.
 -- @module ccpool.cli.primes.chunks
 
 local fcntl = require("posix.fcntl")
 local unistd = require("posix.unistd")
 
+local extent = require("ccpool.cli.primes.extent")
 local input = require("ccpool.cli.input")
 local numbers = require("ccpool.cli.numbers")
 
@@ -21,7 +23,8 @@ Chunks.__index = Chunks
 
 local function emit(text, place)
   if text ~= "" then
-    coroutine.yield({ place = place, text = text, by_line = place.by_line })
+    local bytes = place.is_file and #text or nil
+    coroutine.yield({ place = place, text = text, by_line = place.by_line, bytes = bytes })
   end
 end
 
@@ -45,13 +48,19 @@ local function emit_sized(text, place, size)
   end
 end
 
-local function emit_range(low, high, place, sizes)
+-- Yields a range in pieces; in a file it takes so many bytes.
+local function emit_range(low, high, place, sizes, bytes)
   local size = sizes.range(low, high)
+  local share = place.is_file and bytes / extent.count(low, high) or nil
+  local function emit_piece(last, lines)
+    coroutine.yield({ place = place, low = low, high = last, lines = lines,
+      bytes = share and share * extent.count(low, last) })
+  end
   while high - low < 0 or high - low >= size do
-    coroutine.yield({ place = place, low = low, high = low + size - 1, lines = 0 })
+    emit_piece(low + size - 1, 0)
     low = low + size
   end
-  coroutine.yield({ place = place, low = low, high = high, lines = place.by_line and 1 or 0 })
+  emit_piece(high, place.by_line and 1 or 0)
 end
 
 -- Yields a text, its ranges by themselves.
@@ -68,7 +77,7 @@ local function emit_text(text, place, sizes)
     local low, high = numbers.parse_range(token)
     if low then
       emit_sized(text:sub(start, first - 1), place, sizes.words)
-      emit_range(low, high, place, sizes)
+      emit_range(low, high, place, sizes, #token + 1)
       start = behind + (place.by_line and 1 or 0)
     end
     position = behind
@@ -100,7 +109,8 @@ end
 
 local function emit_file(self, path)
   if path == STDIN then
-    emit_descriptor(self, unistd.STDIN_FILENO, "standard input", { name = "line ", offset = 0 })
+    emit_descriptor(self, unistd.STDIN_FILENO, "standard input",
+      { name = "line ", offset = 0, is_file = true })
     return
   end
   local fd, message = fcntl.open(path, fcntl.O_RDONLY)
@@ -108,7 +118,7 @@ local function emit_file(self, path)
     self.on_problem(("cannot open %s"):format(message))
     return
   end
-  emit_descriptor(self, fd, path, { name = path .. ": line ", offset = 0 })
+  emit_descriptor(self, fd, path, { name = path .. ": line ", offset = 0, is_file = true })
   unistd.close(fd)
 end
 

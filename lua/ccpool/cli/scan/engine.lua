@@ -17,6 +17,7 @@ local unistd = require("posix.unistd")
 local banner = require("ccpool.cli.scan.banner")
 local pace = require("ccpool.cli.scan.pace")
 local probe = require("ccpool.cli.scan.probe")
+local slates = require("ccpool.cli.scan.slates")
 local states = require("ccpool.cli.scan.states")
 local window = require("ccpool.cli.scan.window")
 
@@ -28,6 +29,8 @@ local WRITABLE, READABLE = { OUT = true }, { IN = true }
 -- Each poll looks at everything in flight, so with much in flight answers are gathered
 -- for a while: for a millisecond for as many connects.
 local CONNECTS_PER_GATHER_MS = 200
+
+local code_of = states.code_of
 
 local Scan = {}
 Scan.__index = Scan
@@ -49,13 +52,15 @@ local function flatten(segments)
   return ports, owners
 end
 
-local function new_scan(segments, limits)
+local function new_scan(segments, limits, slate)
   local ports, owners = flatten(segments)
   return setmetatable({
     ports = ports,
     owners = owners,
     outcomes = {},
     banners = {},
+    slate = slate,
+    codes = slate and slate.codes,
     timeout = limits.timeout,
     retries = limits.retries,
     rate = limits.rate,
@@ -117,6 +122,19 @@ function Scan:suffer(index, shortage)
   self.shortage = shortage
 end
 
+-- Writes down what a port is found to be, or that nothing is found out.
+function Scan:file(index, outcome)
+  self.outcomes[index] = outcome
+  local codes = self.codes
+  if codes then
+    local text = self.banners[index]
+    if text then
+      slates.tell_banner(self.slate, index, text)
+    end
+    codes[index] = code_of(outcome)
+  end
+end
+
 function Scan:answer(index, outcome)
   if states.is_doubtful(outcome) then
     local tries = self.tries[index] or 0
@@ -129,40 +147,38 @@ function Scan:answer(index, outcome)
   elseif self.doubts[index] == "timeout" then
     self.window:notice_loss(self.timeout)
   end
-  self.outcomes[index] = outcome
+  self:file(index, outcome)
   self.naps = 0
   self.window:grow()
 end
 
--- Ends a connect that succeeded, or goes on to its banner. Returns false after a shortage.
-function Scan:settle_connected(fd, index)
+-- Ends a connect that succeeded, or goes on to its banner, and then returns nil: there is
+-- no outcome yet.
+function Scan:end_connected(fd, index)
   local owner = self.owners[index]
   owner.address.port = self.ports[index]
   local outcome = probe.verify(fd, owner.address, owner.is_local, self.timeout)
   if outcome == "connected" and self.banner_bytes then
     self:watch(fd, index, READABLE, banner.new(self.banner_bytes))
-    return true
+    return nil
   end
   probe.abort(fd)
-  if states.is_shortage(outcome) then
-    self:suffer(index, outcome)
-    return false
-  end
-  self:answer(index, outcome)
-  return true
+  return outcome
 end
 
--- Ends a connect: files its outcome, and closes the socket or keeps it.
+-- Ends a connect: closes the socket or keeps it, and files the outcome.
 -- Returns false after a shortage.
 function Scan:settle(fd, index, outcome)
   if outcome == "ECONNREFUSED" then
     self:spare(fd, self.owners[index].address.family)
-    self:answer(index, outcome)
-    return true
   elseif outcome == "connected" then
-    return self:settle_connected(fd, index)
+    outcome = self:end_connected(fd, index)
+    if not outcome then
+      return true
+    end
+  else
+    unistd.close(fd)
   end
-  unistd.close(fd)
   if states.is_shortage(outcome) then
     self:suffer(index, outcome)
     return false
@@ -197,7 +213,7 @@ function Scan:is_too_late(index)
   if not deadline or probe.now() < deadline then
     return false
   end
-  self.outcomes[index] = self.doubts[index] or "host-timeout"
+  self:file(index, self.doubts[index] or "host-timeout")
   return true
 end
 
@@ -319,7 +335,7 @@ function Scan:rest()
   end
   local index = self:take_index()
   while index do
-    self.outcomes[index] = self.shortage
+    self:file(index, self.shortage)
     index = self:take_index()
   end
 end
@@ -355,12 +371,13 @@ end
 --   there is one, a time of `probe.now`
 -- @tparam table limits `timeout` in seconds, `retries`, `concurrency`, and if wanted
 --   `min_concurrency`, `rate` (connects a second), `banner` (bytes to read)
+-- @tparam[opt] table slate where to tell outcomes as they come
 -- @treturn table the outcomes, in the order of the ports of all segments
 -- @treturn table the banners that were read, by the same index
 -- @usage engine.scan_chunk({ { target = target, ports = { 22, 80 } } },
 --   { timeout = 1, retries = 1, concurrency = 64 })
-local function scan_chunk(segments, limits)
-  local state = new_scan(segments, limits)
+local function scan_chunk(segments, limits, slate)
+  local state = new_scan(segments, limits, slate)
   local ok, err = pcall(state.run, state)
   state:close()
   if not ok then

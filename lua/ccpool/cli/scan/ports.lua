@@ -59,6 +59,17 @@ local function parse_element(element)
   return first, last
 end
 
+-- The ports that a table has a true value for, ascending.
+local function listed(is_listed)
+  local list = {}
+  for port = 1, MAX_PORT do
+    if is_listed[port] then
+      list[#list + 1] = port
+    end
+  end
+  return list
+end
+
 --- Reads a list of ports: numbers, ranges `8000-8100`, service names, `-` for all,
 -- with commas between them.
 -- @tparam string text
@@ -77,13 +88,7 @@ local function parse(text)
       is_listed[port] = true
     end
   end
-  local list = {}
-  for port = 1, MAX_PORT do
-    if is_listed[port] then
-      list[#list + 1] = port
-    end
-  end
-  return list
+  return listed(is_listed)
 end
 
 local services
@@ -178,7 +183,7 @@ end
 -- @treturn table the ports, each once, ascending
 -- @usage ports.combine({ { 22, 80 }, { 443 } }, { { 80 } })  --> { 22, 443 }
 local function combine(lists, excluded)
-  local is_listed, list = {}, {}
+  local is_listed = {}
   local function mark(arrays, value)
     for _, array in ipairs(arrays) do
       for _, port in ipairs(array) do
@@ -188,12 +193,7 @@ local function combine(lists, excluded)
   end
   mark(lists, true)
   mark(excluded, nil)
-  for port = 1, MAX_PORT do
-    if is_listed[port] then
-      list[#list + 1] = port
-    end
-  end
-  return list
+  return listed(is_listed)
 end
 
 -- One step of xorshift64*, a small generator that gives the same numbers everywhere.

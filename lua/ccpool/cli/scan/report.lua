@@ -141,6 +141,12 @@ function Report:_write_host(index)
   self.written_hosts = self.written_hosts + 1
 end
 
+local function add_banners(host, first, banners)
+  for i, text in pairs(banners or {}) do
+    host.banners[first + i - 1] = text
+  end
+end
+
 --- Takes outcomes of neighbours in the list of ports, and writes the hosts that are
 -- complete with them.
 -- @tparam integer index of the host
@@ -150,9 +156,7 @@ end
 function Report:add(index, first, outcomes, banners)
   local host = self.hosts[index]
   table.move(outcomes, 1, #outcomes, first, host.outcomes)
-  for i, text in pairs(banners or {}) do
-    host.banners[first + i - 1] = text
-  end
+  add_banners(host, first, banners)
   host.known = host.known + #outcomes
   host = self.hosts[self.next_host]
   while host and host.known == #self.ports do
@@ -164,6 +168,28 @@ function Report:add(index, first, outcomes, banners)
   if self.next_host > self.last_host then
     output.flush()
   end
+end
+
+--- Takes outcomes of a scan that was broken off: part of them may be here already. Writes
+-- nothing.
+-- @tparam integer index as for @{Report:add}
+-- @tparam integer first as for @{Report:add}
+-- @tparam table outcomes
+-- @tparam ?table banners as for @{Report:add}
+-- @treturn integer how many outcomes are news
+function Report:salvage(index, first, outcomes, banners)
+  local host, count = self.hosts[index], 0
+  if not host then
+    return 0
+  end
+  for i, outcome in ipairs(outcomes) do
+    if not host.outcomes[first + i - 1] then
+      host.outcomes[first + i - 1] = outcome
+      count = count + 1
+    end
+  end
+  add_banners(host, first, banners)
+  return count
 end
 
 --- Writes what is known of the hosts that are not complete, then the summary. A port

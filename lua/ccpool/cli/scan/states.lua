@@ -54,12 +54,44 @@ end
 
 local NAMES = index_names()
 
+-- The outcomes that are no errno, and numbers for them that are none either.
+local OWN_CODES = { connected = 0xffff, timeout = 0xfffe, ["host-timeout"] = 0xfffd }
+
+local function index_codes()
+  local codes, outcomes = {}, {}
+  for outcome, code in pairs(OWN_CODES) do
+    codes[outcome], outcomes[code] = code, outcome
+  end
+  for number, errno_name in pairs(NAMES) do
+    codes[errno_name], outcomes[number] = number, errno_name
+  end
+  return codes, outcomes
+end
+
+local CODES, OUTCOMES = index_codes()
+
 --- Names an errno.
 -- @tparam integer number
 -- @treturn string its name, or `errno N`
 -- @usage states.name(111)  --> "ECONNREFUSED" on Linux
 local function name(number)
   return NAMES[number] or "errno " .. tostring(number)
+end
+
+--- The number of an outcome, fit for a `u16`, never 0.
+-- @tparam string outcome
+-- @treturn integer
+-- @usage states.code_of("ECONNREFUSED")  --> 111 on Linux
+local function code_of(outcome)
+  return CODES[outcome] or math.tointeger(tonumber(outcome:match("^errno (%d+)$")))
+end
+
+--- The outcome that a number stands for.
+-- @tparam integer code as @{code_of} gives it
+-- @treturn ?string nil for 0
+-- @usage states.outcome_of(states.code_of("timeout"))  --> "timeout"
+local function outcome_of(code)
+  return OUTCOMES[code] or (code ~= 0 and name(code) or nil)
 end
 
 --- The state of a port, after the outcome of its connect.
@@ -87,8 +119,10 @@ end
 
 return {
   ALL = ALL,
+  code_of = code_of,
   is_doubtful = is_doubtful,
   is_shortage = is_shortage,
   name = name,
   of = of,
+  outcome_of = outcome_of,
 }

@@ -4,6 +4,9 @@
 --                              ^                  |
 --                              +-- worker lost ---+
 --
+-- What a worker finds out it also writes on the slate of its chunk, so that a scan that is
+-- broken off loses nothing of what is known. A chunk of one port by itself needs none.
+--
 -- A segment is a run of neighbours in the list of ports, for one target; a chunk has as
 -- many segments as make it large enough. Targets are asked for when a chunk needs them.
 -- @module ccpool.cli.scan.sweep
@@ -13,6 +16,7 @@ local ccpool = require("ccpool")
 local engine = require("ccpool.cli.scan.engine")
 local interrupt = require("ccpool.cli.interrupt")
 local probe = require("ccpool.cli.scan.probe")
+local slates = require("ccpool.cli.scan.slates")
 
 -- Fewer ports are not worth a task, unless a worker may not have so many in flight.
 local MIN_CHUNK, MAX_CHUNK = 256, 1024
@@ -45,12 +49,13 @@ local function new_sweep(plan)
     plan = plan,
     is_poll = is_poll,
     size = is_poll and size or 1,
+    slates = is_poll and slates.new(plan.banner ~= nil) or nil,
     target = nil, -- whose ports are being handed out
     target_index = 0,
     deadline = nil, -- of that target
     next_port = math.huge, -- its next port, an index
     again = {}, -- chunks whose worker died, a queue
-    pending = {}, -- chunks handed out, by the index of the map
+    pending = {}, -- chunks handed out and not yet delivered, by the index of the map
     count = 0,
   }, Sweep)
 end
@@ -109,12 +114,12 @@ end
 
 -- The next chunk, an array of segments; nil if all ports are handed out.
 function Sweep:new_chunk()
-  local chunk, room = { attempts = 0 }, self.size
+  local chunk, room = { attempts = 0, count = 0, slate = nil }, self.size
   while room > 0 do
     local first, count = self:run_of_ports(room)
     if first then
       chunk[#chunk + 1] = self:new_segment(first, count)
-      room = room - count
+      chunk.count, room = chunk.count + count, room - count
     elseif self.next_port > #self.plan.ports and not self:advance() then
       break
     end
@@ -153,26 +158,65 @@ function Sweep:next_task()
   chunk.attempts = chunk.attempts + 1
   local limits = limits_of(self.plan)
   if self.is_poll then
-    return payload_of(chunk), limits
+    chunk.slate = self.slates:take(chunk.count)
+    return payload_of(chunk), limits, chunk.slate
   end
   local segment = chunk[1]
   return segment.target, segment.ports[1], limits, segment.deadline
+end
+
+-- Hands out some outcomes of a segment, `count` from its port number `skipped + 1` on.
+-- They are in `outcomes`, where the segment begins behind index `before`.
+local function deliver_run(segment, before, skipped, count, outcomes, banners, on_outcomes)
+  local from = before + skipped
+  local part, texts = table.move(outcomes, from + 1, from + count, 1, {}), nil
+  for i = 1, count do
+    local text = banners and banners[from + i]
+    if text then
+      texts = texts or {}
+      texts[i] = text
+    end
+  end
+  on_outcomes(segment.index, segment.first + skipped, part, texts)
 end
 
 -- Hands out the outcomes of a chunk, segment by segment.
 local function deliver(chunk, outcomes, banners, on_outcomes)
   local before = 0
   for _, segment in ipairs(chunk) do
-    local part, texts = table.move(outcomes, before + 1, before + segment.count, 1, {}), nil
-    for i = 1, segment.count do
-      local text = banners and banners[before + i]
-      if text then
-        texts = texts or {}
-        texts[i] = text
-      end
-    end
-    on_outcomes(segment.index, segment.first, part, texts)
+    deliver_run(segment, before, 0, segment.count, outcomes, banners, on_outcomes)
     before = before + segment.count
+  end
+end
+
+-- Hands out those outcomes of a chunk that are known.
+local function deliver_known(chunk, outcomes, banners, on_outcomes)
+  local before = 0
+  for _, segment in ipairs(chunk) do
+    local first = 1
+    while first <= segment.count do
+      local after = first
+      while after <= segment.count and outcomes[before + after] do
+        after = after + 1
+      end
+      if after > first then
+        deliver_run(segment, before, first - 1, after - first, outcomes, banners, on_outcomes)
+      end
+      first = after + 1
+    end
+    before = before + segment.count
+  end
+end
+
+-- Hands out what is known of the chunks that are not through. Part of one may have been
+-- handed out already.
+function Sweep:salvage(on_salvaged)
+  if not self.slates then
+    return
+  end
+  for _, chunk in pairs(self.pending) do
+    local outcomes, banners = self.slates:read(chunk.slate, chunk.count)
+    deliver_known(chunk, outcomes, banners, on_salvaged)
   end
 end
 
@@ -209,13 +253,16 @@ function Sweep:pass(executor, on_outcomes, on_failure)
   end
   for i, ok, value, more in executor:map(task, source, options) do
     local chunk = self.pending[i]
-    self.pending[i] = nil
     if not ok then
       self:fail(chunk, value, on_failure)
     elseif self.is_poll then
       deliver(chunk, value, more, on_outcomes)
     else
       deliver(chunk, { value }, { more }, on_outcomes)
+    end
+    self.pending[i] = nil
+    if chunk.slate then
+      self.slates:give_back(chunk.slate)
     end
   end
 end
@@ -233,11 +280,23 @@ end
 --   from index `first` on, `banners` (nil if there are none) have the same index
 -- @tparam function on_failure called as `on_failure(target_index, first, count, err)`
 --   for a segment that could not be scanned
-local function run(executor, plan, on_outcomes, on_failure)
+-- @tparam[opt] function on_salvaged called as `on_outcomes` when an error ends the scan,
+--   Ctrl-C say, for what is known of chunks that are not through; what `on_outcomes` had
+--   last may come again
+-- @raise what ended the scan
+local function run(executor, plan, on_outcomes, on_failure, on_salvaged)
   local sweep = new_sweep(plan)
+  local ok, err
   repeat
-    sweep:pass(executor, on_outcomes, on_failure)
-  until #sweep.again == 0
+    ok, err = pcall(sweep.pass, sweep, executor, on_outcomes, on_failure)
+  until not ok or #sweep.again == 0
+  if not ok and on_salvaged then
+    -- What cannot be handed out now is lost; the first error is the one to tell.
+    pcall(sweep.salvage, sweep, on_salvaged)
+  end
+  if not ok then
+    error(err, 0)
+  end
 end
 
 return { run = run }

@@ -1,0 +1,171 @@
+/*
+** Tests of worker/vm_nest.h and worker/vm_warn.h: what a thread's Lua state
+** allocates. One thread.
+*/
+#include "worker/vm_nest.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "check.h"
+#include "worker/vm_warn.h"
+
+enum { PIECES = 300, TURNS = 60000, LONGEST = 900 };
+
+typedef struct piece {
+  unsigned char *at;
+  size_t len;
+  unsigned char fill;
+} piece;
+
+static uint32_t random_bits(void) {
+  static uint64_t x = 88172645463325252u;
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  return (uint32_t)(x >> 16);
+}
+
+static int is_intact(const piece *p) {
+  for (size_t i = 0; i < p->len; i++)
+    if (p->at[i] != p->fill)
+      return 0;
+  return 1;
+}
+
+/* Most are small, as Lua's are. */
+static size_t some_length(void) {
+  return random_bits() % 8 ? random_bits() % 120 + 1
+                           : random_bits() % LONGEST + 1;
+}
+
+static void resize(lua_Alloc alloc, void *ud, piece *p, size_t len) {
+  unsigned char *at = alloc(ud, p->at, p->at ? p->len : 0, len);
+  size_t kept = p->len < len ? p->len : len;
+  if (len == 0) {
+    CHECK(at == NULL);
+    p->at = NULL;
+    p->len = 0;
+    return;
+  }
+  CHECK(at != NULL && (uintptr_t)at % 16 == 0);
+  p->at = at;
+  p->len = kept;
+  CHECK(is_intact(p));
+  p->fill = (unsigned char)random_bits();
+  p->len = len;
+  memset(at, p->fill, len);
+}
+
+/* However they grow, shrink and go: none overlaps another, in the nest or
+** beyond it. */
+static void blocks_keep_what_they_hold(void) {
+  ccp_nest nest;
+  piece pieces[PIECES] = {{0}};
+  lua_State *L = ccp_nest_open(&nest);
+  void *ud;
+  lua_Alloc alloc;
+  if (!CHECK(L != NULL))
+    return;
+  alloc = lua_getallocf(L, &ud);
+  for (int turn = 0; turn < TURNS; turn++) {
+    piece *p = &pieces[random_bits() % PIECES];
+    CHECK(is_intact(p));
+    resize(alloc, ud, p, p->at && random_bits() % 3 == 0 ? 0 : some_length());
+  }
+  for (int i = 0; i < PIECES; i++) {
+    CHECK(is_intact(&pieces[i]));
+    if (pieces[i].at)
+      resize(alloc, ud, &pieces[i], 0);
+  }
+  lua_close(L);
+}
+
+static void what_is_given_back_is_used_again(void) {
+  ccp_nest nest;
+  lua_State *L = ccp_nest_open(&nest);
+  void *ud;
+  lua_Alloc alloc;
+  size_t used;
+  if (!CHECK(L != NULL))
+    return;
+  alloc = lua_getallocf(L, &ud);
+  used = nest.used;
+  for (int i = 0; i < 1000; i++) {
+    void *p = alloc(ud, NULL, 0, 100);
+    (void)alloc(ud, p, 100, 0);
+  }
+  CHECK(nest.used == used);
+  lua_close(L);
+}
+
+static lua_Integer run_program(lua_State *L) {
+  static const char text[] =
+      "local t, s = {}, '' "
+      "for i = 1, 5000 do t[i] = {i, tostring(i), [i] = i} end "
+      "for i = 1, 300 do s = s .. i end "
+      "for i = 1, 5000, 2 do t[i] = nil end collectgarbage() "
+      "local sum = 0 for _, v in pairs(t) do sum = sum + v[1] + #v[2] end "
+      "local co = coroutine.wrap(function(...) return select('#', ...) end) "
+      "return sum + #s + co(1, 2, 3)";
+  lua_Integer result;
+  if (!CHECK(L != NULL))
+    return 0;
+  luaL_openlibs(L);
+  CHECK(luaL_dostring(L, text) == LUA_OK);
+  result = lua_tointeger(L, -1);
+  lua_close(L);
+  return result;
+}
+
+static void programs_run_there(void) {
+  ccp_nest nest;
+  lua_Integer result = run_program(ccp_nest_open(&nest));
+  CHECK(result > 0 && result == run_program(luaL_newstate()));
+}
+
+/* What a state without ccpool writes to stderr is what this one writes. */
+static void warn_into(FILE *file, lua_State *L) {
+  static const char text[] =
+      "warn('unheard') warn('@on') warn('a', '@off', 'b') "
+      "warn('@what') warn('c') warn('@off') warn('d')";
+  int kept = dup(STDERR_FILENO);
+  luaL_openlibs(L);
+  (void)fflush(stderr);
+  (void)dup2(fileno(file), STDERR_FILENO);
+  CHECK(luaL_dostring(L, text) == LUA_OK);
+  (void)fflush(stderr);
+  (void)dup2(kept, STDERR_FILENO);
+  (void)close(kept);
+  lua_close(L);
+}
+
+static size_t all_of(FILE *file, char *to, size_t room) {
+  rewind(file);
+  return fread(to, 1, room, file);
+}
+
+static void warnings_are_those_of_lua(void) {
+  char ours[200] = "", luas[200] = "";
+  FILE *a = tmpfile(), *b = tmpfile();
+  ccp_nest nest;
+  if (!CHECK(a && b))
+    return;
+  warn_into(a, ccp_nest_open(&nest));
+  warn_into(b, luaL_newstate());
+  CHECK(all_of(a, ours, sizeof ours) == all_of(b, luas, sizeof luas));
+  CHECK(memcmp(ours, luas, sizeof ours) == 0 && strstr(ours, "a@offb\n"));
+  (void)fclose(a);
+  (void)fclose(b);
+}
+
+int main(void) {
+  RUN(blocks_keep_what_they_hold);
+  RUN(what_is_given_back_is_used_again);
+  RUN(programs_run_there);
+  RUN(warnings_are_those_of_lua);
+  return check_tally();
+}
