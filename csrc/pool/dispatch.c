@@ -138,7 +138,13 @@ static uint32_t window(const ccp_pool *p) {
   return (uint32_t)n - ccp_board_ready(p->plan.board, &p->poster, (uint32_t)n);
 }
 
+/* A broken pool queues nothing: nobody would ever run it. */
 void ccp_pool_put_back_locked(ccp_pool *p, ccp_task *t) {
+  if (p->broken) {
+    ccp_pool_end_locked(p, t, CCP_R_BROKEN, ccp_bytes_at(&p->cause),
+                        p->cause.len);
+    return;
+  }
   t->state = CCP_T_BACKLOG;
   ccp_backlog_push_front(&p->backlog, t);
   set_backlog(p);
@@ -175,13 +181,20 @@ static void overtake(ccp_pool *p, int32_t priority) {
   }
 }
 
+/* A task of this pool that waits has a spare worker in its place, and takes no
+** room from the queue: else tasks that wait for room could fill it. */
+uint64_t ccp_pool_places_locked(const ccp_pool *p) {
+  uint64_t most = (uint64_t)p->limits.queue_most + ccp_pool_most_locked(p);
+  if (!p->limits.queue_most)
+    return UINT64_MAX;
+  return p->unfinished_items < most ? most - p->unfinished_items : 0;
+}
+
 int ccp_pool_full_locked(ccp_pool *p, uint32_t items) {
-  uint64_t most = (uint64_t)p->limits.queue_most + p->max_workers;
-  if (!p->limits.queue_most || p->unfinished_items == 0 ||
-      p->unfinished_items + items <= most)
+  if (p->unfinished_items == 0 || items <= ccp_pool_places_locked(p))
     return 0;
   ccp_pool_drain_locked(p);
-  return p->unfinished_items + items > most;
+  return p->unfinished_items > 0 && items > ccp_pool_places_locked(p);
 }
 
 /* What a task with rules needs before nothing may fail any more. */

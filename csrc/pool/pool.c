@@ -330,11 +330,11 @@ int ccp_pool_has_room(ccp_pool *p) {
 }
 
 uint64_t ccp_pool_places(ccp_pool *p) {
-  uint64_t most = (uint64_t)p->limits.queue_most + p->max_workers, n;
+  uint64_t n;
   ccp_lock_acquire(&p->lock);
-  n = p->unfinished_items < most ? most - p->unfinished_items : 0;
+  n = ccp_pool_places_locked(p);
   ccp_lock_release(&p->lock);
-  return p->limits.queue_most ? n : UINT64_MAX;
+  return n;
 }
 
 void ccp_pool_cancel_chunk(ccp_pool *p, ccp_chunk *c) {

@@ -139,6 +139,8 @@ void ccp_pool_list_locked(ccp_pool *p, ccp_task *t);
 void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t);
 /* It lies on the board no more; its slot stays taken. */
 void ccp_pool_take_off_locked(ccp_pool *p, ccp_task *t);
+/* How many more items max_queue allows. */
+uint64_t ccp_pool_places_locked(const ccp_pool *p);
 /* May not so many more items be queued now? */
 int ccp_pool_full_locked(ccp_pool *p, uint32_t items);
 /* Frees the slot it lies in. */
