@@ -65,8 +65,8 @@ describe("SerialExecutor", function()
 
   it("counts how long its tasks ran, and neither initializer nor finalizer", function()
     local ex = ccpool.SerialExecutor{ initializer = math.abs, initargs = { 1 },
-      finalizer = function() end }
-    ex:submit(function() for _ = 1, 1000 do math.sqrt(2) end end)
+      finalizer = task(function() end) }
+    ex:submit(task(function() for _ = 1, 1000 do math.sqrt(2) end end))
     ex:map(math.sqrt, { 1, 2 }):collect()
     ex:shutdown()
     local stats = ex:stats()
