@@ -80,7 +80,7 @@ return {
     },
   },
   {
-    name = "queue", kinds = BOTH, python = BOTH, rounds = 2, python_rounds = 1,
+    name = "queues", kinds = BOTH, python = BOTH, rounds = 2, python_rounds = 1,
     figures = {
       figure("threads", "rate_M/s", "queue, integers, to a thread: M items/s", { at_least(1) }),
       figure("processes", "rate_M/s", "the same, to a process: M items/s", { at_least(0.5) }),

@@ -18,6 +18,7 @@
 #include "codec/quick.h"
 #include "os/clock.h"
 #include "os/codes.h"
+#include "os/local.h"
 #include "os/process.h"
 #include "task/rules.h"
 #include "worker/vm.h"
@@ -159,11 +160,21 @@ static int wait_for(lua_State *L, ccp_client *c, ccp_handle *h, ccp_future *f,
   return rc;
 }
 
+static CCP_LOCAL int news; /* may a client of this thread have some to tell? */
+
+void ccp_future_note(void) {
+  news = 1;
+}
+
 /* Who asks for what is done already does not wait, but callbacks must not have
-** to wait for ever because of that. */
+** to wait for ever because of that. Of two states of one thread the second may
+** have to wait until it blocks. */
 static void pass_by(lua_State *L) {
-  ccp_client *c = ccp_client_peek(L);
-  if (c && !c->calling && (c->callback_n > 0 || c->unheard))
+  ccp_client *c = news ? ccp_client_peek(L) : NULL;
+  if (!c || c->calling)
+    return;
+  news = 0;
+  if (c->callback_n > 0 || c->unheard)
     (void)ccp_future_run_callbacks(L, c);
 }
 

@@ -111,6 +111,7 @@ static void queue_callbacks(lua_State *L, ccp_client *c, int index) {
     lua_pushvalue(L, index);
     lua_rawseti(L, -2, c->callback_first + c->callback_n);
     c->callback_n++;
+    ccp_future_note();
     lua_pop(L, 1);
   }
   lua_pop(L, 1);

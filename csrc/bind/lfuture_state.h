@@ -88,6 +88,8 @@ void ccp_future_keep(lua_State *L, int index);
 /* Its outcome, with extras or without. */
 void ccp_future_push_outcome(lua_State *L, const ccp_future *f, int index);
 void ccp_future_set_outcome(lua_State *L, const ccp_future *f, int index);
+/* A callback, or an error that nobody looked at, is to be told of. */
+void ccp_future_note(void);
 /* Pushes the table of extras, made if need be. */
 void ccp_future_push_extras(lua_State *L, ccp_future *f, int index);
 

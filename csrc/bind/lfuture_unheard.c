@@ -34,6 +34,7 @@ static void enlist(ccp_client *c, uint8_t status, ccp_bytes *bytes) {
   u->bytes = *bytes;
   ccp_bytes_init(bytes);
   c->unheard = u;
+  ccp_future_note();
 }
 
 /* In a descendant it is a copy: a block belongs to the ancestor's, and so do
