@@ -59,11 +59,11 @@ local function median(samples, kind, measure)
   return summary and summary.median
 end
 
--- How many times better than the reference.
+-- How many times better than the reference. Of rates more is better, without a goal, too.
 local function ratio(figure, value, reference)
   if not value or not reference then return NONE end
   local first = figure.goals[1]
-  local more_is_better = first and first.op == ">="
+  local more_is_better = first and first.op == ">=" or figure.measure:find("/s$") ~= nil
   return number(more_is_better and value / reference or reference / value) .. " ×"
 end
 
