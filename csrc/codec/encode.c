@@ -23,13 +23,8 @@ enum { STACK_ROOM = 2 * CCP_ENC_LEVELS + 32 };
 
 /* --- frames --- */
 
-int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count) {
+void ccp_enc_take_slots(ccp_enc *e) {
   lua_State *L = e->L;
-  if (ccp_buf_room(&e->s->frames, sizeof(ccp_frame)) == NULL)
-    return CCP_E_NOMEM;
-  e->s->frames.len += sizeof(ccp_frame);
-  *ccp_enc_frame(e, e->depth) =
-      (ccp_frame){.at = (unsigned char)at, .off = off, .count = count};
   if (e->depth >= CCP_ENC_LEVELS) {
     int slot = ccp_enc_slot(e, e->depth), spill = ccp_enc_spill(e);
     lua_Integer i = 2 * (lua_Integer)(e->depth - CCP_ENC_LEVELS);
@@ -46,7 +41,30 @@ int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count) {
   }
   lua_pushnil(L);
   e->depth++;
+}
+
+/* Field by field, so that none waits for others to be stored. */
+int ccp_enc_push_frame(ccp_enc *e, size_t level, int at, size_t off,
+                       uint64_t count, const void *obj) {
+  if (ccp_buf_room(&e->s->frames, sizeof(ccp_frame)) == NULL)
+    return CCP_E_NOMEM;
+  e->s->frames.len += sizeof(ccp_frame);
+  ccp_frame *f = ccp_enc_frame(e, level);
+  f->at = (unsigned char)at;
+  f->meta = 0;
+  f->off = off;
+  f->next = 0;
+  f->count = count;
+  f->pairs = 0;
+  f->obj = obj;
   return CCP_OPENED;
+}
+
+int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count) {
+  int rc = ccp_enc_push_frame(e, e->depth, at, off, count, NULL);
+  if (rc == CCP_OPENED)
+    ccp_enc_take_slots(e);
+  return rc;
 }
 
 /* Ends the innermost frame; its parent finds its two slots as they were. */
@@ -84,18 +102,23 @@ int ccp_enc_strings(ccp_enc *e) {
   return CCP_OK;
 }
 
-int ccp_enc_new_string(ccp_enc *e, int idx, int hot) {
-  size_t len;
-  const char *s = lua_tolstring(e->L, idx, &len);
+int ccp_enc_put_text(ccp_enc *e, const void *p, const char *s, size_t len,
+                     int hot) {
   if (len > CCP_SHORT_MAX)
     return ccp_emit_bytes(e->b, CCP_T_STR, s, len);
   int slot = CCP_STR_PLAIN;
   if (len > 0)
-    slot = ccp_strs_find(e->s->strs, lua_topointer(e->L, idx), hot);
+    slot = ccp_strs_find(e->s->strs, p, hot);
   if (slot >= 0)
     return ccp_emit_slot(e->b, slot);
   return ccp_emit_short(
       e->b, slot == CCP_STR_DEFINE ? CCP_T_DEFINE : CCP_T_SHORT, s, len);
+}
+
+int ccp_enc_new_string(ccp_enc *e, int idx, int hot) {
+  size_t len;
+  const char *s = lua_tolstring(e->L, idx, &len);
+  return ccp_enc_put_text(e, lua_topointer(e->L, idx), s, len, hot);
 }
 
 static int put_string(ccp_enc *e, int idx) {

@@ -31,14 +31,13 @@ enum {
 };
 
 typedef struct ccp_frame {
-  unsigned char at;    /* CCP_AT_* */
-  unsigned char meta;  /* a metatable follows */
-  unsigned char dense; /* all array items lie in the array part */
-  size_t off;          /* of its tag, in the buffer */
-  uint64_t next;       /* array index, upvalue or saved value at hand */
-  uint64_t count;      /* array items announced, upvalues or saved values */
-  uint64_t pairs;      /* written so far */
-  const void *obj;     /* borrowed: what is being saved, or the entry */
+  unsigned char at;   /* CCP_AT_* */
+  unsigned char meta; /* a metatable follows */
+  size_t off;         /* of its tag, in the buffer */
+  uint64_t next;      /* array index, upvalue or saved value at hand */
+  uint64_t count;     /* array items announced, upvalues or saved values */
+  uint64_t pairs;     /* written so far */
+  const void *obj;    /* borrowed: what is being saved, the entry, the table */
 } ccp_frame;
 
 typedef struct ccp_enc {
@@ -58,6 +57,9 @@ typedef struct ccp_enc {
 } ccp_enc;
 
 enum { CCP_ENC_LEVELS = 40 };
+
+/* Nils between array items that are written rather than ending those. */
+enum { CCP_GAP_MAX = 4 };
 
 /* Stack slots of an encoding. */
 static inline int ccp_enc_ctx(const ccp_enc *e) {
@@ -139,6 +141,15 @@ int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off);
 int ccp_enc_step_type(ccp_enc *e);
 int ccp_enc_step_after(ccp_enc *e);
 
+/* Gives the value on the top, which is the container of the frame at that
+ *depth,
+ ** its two slots. */
+void ccp_enc_take_slots(ccp_enc *e);
+
+/* Opens a frame at that level, without slots. */
+int ccp_enc_push_frame(ccp_enc *e, size_t level, int at, size_t off,
+                       uint64_t count, const void *obj);
+
 /* Opens the value on the top, whose tag stands at `off`. */
 int ccp_enc_open(ccp_enc *e, int at, size_t off, uint64_t count);
 
@@ -148,13 +159,25 @@ void ccp_enc_keep(ccp_enc *e);
 /* Makes ready what knows the strings sent so far. */
 int ccp_enc_strings(ccp_enc *e);
 
-/* Writes the string at idx, inside a table; `hot` for keys. */
+/* Writes the string at idx, inside a table; `hot` for keys. The same for the
+** short string of these bytes; p is what lua_topointer says of it. */
 int ccp_enc_new_string(ccp_enc *e, int idx, int hot);
+int ccp_enc_put_text(ccp_enc *e, const void *p, const char *s, size_t len,
+                     int hot);
 
 /* encode_table.c: opens the table on the top; goes on with the open one until
-** a child opens or it ends (CCP_WRITTEN). */
+** a child opens or it ends (CCP_WRITTEN). Its tag, and what ends its pairs. */
 int ccp_enc_open_table(ccp_enc *e, size_t off, int meta);
 int ccp_enc_step_table(ccp_enc *e);
+int ccp_enc_table_tag(ccp_enc *e, uint64_t narr, int meta);
+int ccp_enc_end_pairs(ccp_enc *e, const ccp_frame *f);
+
+/* encode_plain.c: goes on with the innermost frame and the tables in it as far
+** as they are data: to its end (CCP_WRITTEN), or to what is more. Then the
+** innermost frame is the one around that: CCP_NAMELESS: it is the value of the
+** key at hand, which is written; CCP_ODD_KEY: it is the key behind that one. */
+int ccp_enc_put_plain(ccp_enc *e);
+enum { CCP_ODD_KEY = 3 };
 
 /* encode_func.c: the same for the Lua function on the top; its bytecode is
 ** kept under sent->id, or lies in the scratch memory's text. */

@@ -1,22 +1,25 @@
 /*
 ** Tables to bytes; see encode.h. The thread of the state.
 **
-** One pass of lua_next does it all: as long as its keys count up from 1 they
-** are array items, numbers among them gathered into runs; then come pairs.
-** Keys are looked at one by one because no API tells where the array part ends,
-** and lua_next started behind it would miss pairs if it ends early.
+** What is more than data goes this way, and everything where tables cannot be
+** read as they lie in memory (encode_plain.c). One pass of lua_next does it
+*all:
+** as long as its keys count up from 1 they are array items, numbers among them
+** gathered into runs; then come pairs. Keys are looked at one by one because no
+** API tells where the array part ends, and lua_next started behind it would
+*miss
+** pairs if it ends early.
 */
 #include "codec/encode.h"
 
 #include <lauxlib.h>
 
 #include "codec/emit.h"
-#include "codec/part.h"
+#include "codec/raw.h"
 #include "codec/wire.h"
 #include "os/codes.h"
 
 enum {
-  GAP_MAX = 4,     /* nils written out rather than ending the array items */
   PAIRS_AHEAD = 16 /* stack slots for pairs that are read at once */
 };
 
@@ -42,26 +45,31 @@ static void hold_weak(ccp_enc *e) {
   ccp_enc_keep(e);
 }
 
-int ccp_enc_open_table(ccp_enc *e, size_t off, int meta) {
-  lua_State *L = e->L;
-  if (meta)
-    hold_weak(e);
-  if (ccp_enc_strings(e) != CCP_OK)
-    return CCP_E_NOMEM;
-  uint64_t narr = lua_rawlen(L, -1);
+int ccp_enc_table_tag(ccp_enc *e, uint64_t narr, int meta) {
   unsigned char *p = ccp_buf_room(e->b, 2 + CCP_VARINT_MAX);
   if (p == NULL)
     return CCP_E_NOMEM;
   p[0] = meta ? CCP_T_TABLE_MT : CCP_T_TABLE;
   p[1] = 0; /* the hint, known at the end */
   e->b->len += (size_t)(ccp_wire_varint(p + 2, narr) - p);
-  int rc = ccp_enc_open(e, narr > 0 ? CCP_AT_ITEM : CCP_AT_VALUE, off, narr);
-  if (rc == CCP_OPENED) {
-    ccp_frame *f = ccp_enc_top(e);
-    f->meta = (unsigned char)meta;
-    f->dense = narr > 0 && ccp_part_known(L) &&
-               ccp_part_size(L, ccp_enc_slot(e, e->depth - 1)) >= narr;
-  }
+  return CCP_OK;
+}
+
+int ccp_enc_open_table(ccp_enc *e, size_t off, int meta) {
+  if (meta)
+    hold_weak(e);
+  if (ccp_enc_strings(e) != CCP_OK)
+    return CCP_E_NOMEM;
+  const ccp_raw_table *raw = ccp_raw_known() ? lua_topointer(e->L, -1) : NULL;
+  uint64_t narr = raw != NULL ? ccp_raw_length(raw) : lua_rawlen(e->L, -1);
+  int rc = ccp_enc_table_tag(e, narr, meta);
+  if (rc == CCP_OK)
+    rc = ccp_enc_push_frame(e, e->depth, narr > 0 ? CCP_AT_ITEM : CCP_AT_VALUE,
+                            off, narr, raw);
+  if (rc != CCP_OPENED)
+    return rc;
+  ccp_enc_take_slots(e);
+  ccp_enc_top(e)->meta = (unsigned char)meta;
   return rc;
 }
 
@@ -72,7 +80,7 @@ static int gap(const ccp_enc *e, const ccp_frame *f, int key) {
     return -1;
   uint64_t i = (uint64_t)lua_tointegerx(e->L, key, NULL);
   uint64_t nils = i - f->next - 1; /* wraps if i is behind or negative */
-  return i <= f->count && nils <= GAP_MAX ? (int)nils : -1;
+  return i <= f->count && nils <= CCP_GAP_MAX ? (int)nils : -1;
 }
 
 static int put_nils(ccp_enc *e, ccp_frame *f, int nils) {
@@ -176,108 +184,11 @@ static int put_numbers(ccp_enc *e, ccp_frame *f, int t, int *more) {
   return ccp_emit_run(e->b, &run);
 }
 
-/* As `gather`, but below the number lies any key, and the stack ends with that
-** afterwards. */
-static inline __attribute__((always_inline)) void
-gather_dense(lua_State *L, ccp_frame *f, ccp_run *r, int t, int floats) {
-  uint64_t next = f->next;
-  unsigned n = 1, most = CCP_RUN_MAX;
-  int at = t + 2;
-  if (f->count - next < most - n)
-    most = n + (unsigned)(f->count - next);
-  r->items[0] = item(L, at, floats);
-  while (n < most) {
-    if (++at > t + PAIRS_AHEAD) {
-      at = t + 2;
-      lua_settop(L, t + 1);
-    }
-    if (lua_rawgeti(L, t, (lua_Integer)next + 1) != LUA_TNUMBER ||
-        lua_isinteger(L, at) == floats)
-      break;
-    r->items[n++] = item(L, at, floats);
-    next++;
-  }
-  lua_settop(L, t + 1);
-  r->n = n;
-  f->next = next;
-}
-
-static int put_dense_numbers(ccp_enc *e, ccp_frame *f, int t) {
-  ccp_run run;
-  if (lua_isinteger(e->L, t + 2)) {
-    run.tag = CCP_T_RUN64;
-    gather_dense(e->L, f, &run, t, 0);
-  } else {
-    run.tag = CCP_T_RUNF;
-    gather_dense(e->L, f, &run, t, 1);
-  }
-  return ccp_emit_run(e->b, &run);
-}
-
-/* Writes strings from the item f->next + 1 on, which is on the top, until
-** another value is there or a nil. Only then, and now and again, the stack is
-** cut back. Returns that value's type, or an error. */
-static int put_dense_strings(ccp_enc *e, ccp_frame *f, int t) {
-  lua_State *L = e->L;
-  int at = t + 2, type;
-  do {
-    int rc = put_string(e, at);
-    if (rc != CCP_OK)
-      return rc;
-    f->next++;
-    if (++at > t + PAIRS_AHEAD) {
-      at = t + 2;
-      lua_settop(L, t + 1);
-    }
-    type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
-  } while (type == LUA_TSTRING && f->next < f->count);
-  if (at > t + 2)
-    lua_replace(L, t + 2);
-  lua_settop(L, t + 2);
-  return f->next < f->count ? type : LUA_TNIL;
-}
-
-/* Writes the array item on the top, of that type, or opens it. */
-static int put_dense_item(ccp_enc *e, ccp_frame *f, int t, int type) {
-  f->next++;
-  if (type == LUA_TNUMBER)
-    return put_dense_numbers(e, f, t);
-  lua_pushinteger(e->L, (lua_Integer)f->next); /* for the path to the child */
-  lua_replace(e->L, t + 1);
-  return put_value(e, t + 1, type);
-}
-
-/* Writes array items by index until a child opens, or a nil or their end comes:
-** then the last item's key is on the top, for lua_next. */
-static int put_dense(ccp_enc *e, int t) {
-  lua_State *L = e->L;
-  ccp_frame *f = ccp_enc_top(e);
-  while (f->next < f->count) {
-    int type = lua_rawgeti(L, t, (lua_Integer)f->next + 1);
-    if (type == LUA_TSTRING)
-      type = put_dense_strings(e, f, t);
-    if (type < 0)
-      return type;
-    if (type == LUA_TNIL)
-      break;
-    int rc = put_dense_item(e, f, t, type);
-    if (rc != CCP_WRITTEN)
-      return rc;
-  }
-  f->dense = 0;
-  lua_settop(L, t);
-  if (f->next > 0)
-    lua_pushinteger(L, (lua_Integer)f->next);
-  else
-    lua_pushnil(L);
-  return CCP_WRITTEN;
-}
-
 /* Writes array items until a child opens, or there are no more: then *pair
 ** tells whether a pair lies on the stack or the table has ended. */
 static int put_items(ccp_enc *e, int t, int *pair) {
   ccp_frame *f = ccp_enc_top(e);
-  int rc = f->dense ? put_dense(e, t) : CCP_WRITTEN, more = ASK;
+  int rc = CCP_WRITTEN, more = ASK;
   while (rc == CCP_WRITTEN) {
     if (more == ASK)
       more = lua_next(e->L, t);
@@ -321,19 +232,21 @@ static int put_odd_key(ccp_enc *e, int t) {
   return CCP_WRITTEN;
 }
 
-/* All pairs are written: the hint can be set, and the metatable follows. */
-static int end_pairs(ccp_enc *e, int t) {
-  ccp_frame *f = ccp_enc_top(e);
-  int rc = ccp_emit_tag(e->b, CCP_T_END);
-  if (rc != CCP_OK)
-    return rc;
+int ccp_enc_end_pairs(ccp_enc *e, const ccp_frame *f) {
   /* 1 + log2, rounded up */
   int hint = f->pairs > 1    ? 65 - __builtin_clzll(f->pairs - 1)
              : f->pairs == 1 ? 1
                              : 0;
   e->b->data[e->start + f->off + 1] = (unsigned char)hint;
-  if (!f->meta)
-    return CCP_WRITTEN;
+  return ccp_emit_tag(e->b, CCP_T_END);
+}
+
+/* All pairs are written, and the metatable follows. */
+static int end_table(ccp_enc *e, int t) {
+  ccp_frame *f = ccp_enc_top(e);
+  int rc = ccp_enc_end_pairs(e, f);
+  if (rc != CCP_OK || !f->meta)
+    return rc;
   f->at = CCP_AT_METATABLE;
   lua_pushnil(e->L);
   if (!lua_getmetatable(e->L, t)) /* a `save` has taken it away */
@@ -352,38 +265,71 @@ static inline int put_key(ccp_enc *e, int t) {
   return put_odd_key(e, t);
 }
 
+/* Writes the pair on the top, unless a child opens. */
+static int put_pair(ccp_enc *e, int t) {
+  ccp_enc_top(e)->pairs++;
+  int rc = put_key(e, t);
+  return rc == CCP_WRITTEN ? put_value(e, t + 1, lua_type(e->L, t + 2)) : rc;
+}
+
 /* Writes pairs until a child opens or the table ends. */
 static int put_pairs(ccp_enc *e, int t, int pair) {
   while (pair || lua_next(e->L, t)) {
     pair = 0;
-    ccp_enc_top(e)->pairs++;
-    int rc = put_key(e, t);
-    if (rc == CCP_WRITTEN)
-      rc = put_value(e, t + 1, lua_type(e->L, t + 2));
+    int rc = put_pair(e, t);
     if (rc != CCP_WRITTEN)
       return rc;
   }
-  return end_pairs(e, t);
+  return end_table(e, t);
 }
 
-int ccp_enc_step_table(ccp_enc *e) {
-  int t = ccp_enc_slot(e, e->depth - 1), pair = 0, rc = CCP_WRITTEN;
-  switch (ccp_enc_top(e)->at) {
-  case CCP_AT_METATABLE:
-    return CCP_WRITTEN;
-  case CCP_AT_ITEM:
-    rc = put_items(e, t, &pair);
-    if (rc == CCP_WRITTEN && !pair)
-      return end_pairs(e, t);
-    break;
-  case CCP_AT_KEY: /* the key is written, its value is next */
-    ccp_enc_top(e)->at = CCP_AT_VALUE;
+/* Goes on with a table that lies in memory as is known. What comes may be deep
+** inside. The keys that lua_next is to go on from can be made anew only as long
+** as they are data: behind an odd one it passes to the end. */
+static int step_raw(ccp_enc *e) {
+  int rc = ccp_enc_put_plain(e), t = ccp_enc_slot(e, e->depth - 1);
+  switch (rc) {
+  case CCP_WRITTEN:
+    lua_settop(e->L, t);
+    return end_table(e, t);
+  case CCP_NAMELESS:
     lua_pushvalue(e->L, t + 1);
     lua_rawget(e->L, t);
-    rc = put_value(e, t + 1, lua_type(e->L, t + 2));
+    rc = ccp_enc_put_object(e, lua_type(e->L, -1));
+    break;
+  case CCP_ODD_KEY:
+    ccp_enc_top(e)->obj = NULL;
     break;
   default:
     break;
   }
-  return rc != CCP_WRITTEN ? rc : put_pairs(e, t, pair);
+  return rc < 0 ? rc : CCP_OPENED; /* a frame to go on with */
+}
+
+/* Goes on where lua_next passes. */
+static int step_passed(ccp_enc *e, int t) {
+  int pair = 0;
+  if (ccp_enc_top(e)->at == CCP_AT_ITEM) {
+    int rc = put_items(e, t, &pair);
+    if (rc != CCP_WRITTEN)
+      return rc;
+    if (!pair)
+      return end_table(e, t);
+  }
+  return put_pairs(e, t, pair);
+}
+
+int ccp_enc_step_table(ccp_enc *e) {
+  int t = ccp_enc_slot(e, e->depth - 1);
+  if (ccp_enc_top(e)->at == CCP_AT_METATABLE)
+    return CCP_WRITTEN;
+  if (ccp_enc_top(e)->at == CCP_AT_KEY) { /* it is written, its value is next */
+    ccp_enc_top(e)->at = CCP_AT_VALUE;
+    lua_pushvalue(e->L, t + 1);
+    lua_rawget(e->L, t);
+    int rc = put_value(e, t + 1, lua_type(e->L, t + 2));
+    if (rc != CCP_WRITTEN)
+      return rc;
+  }
+  return ccp_enc_top(e)->obj != NULL ? step_raw(e) : step_passed(e, t);
 }

@@ -77,18 +77,35 @@ static kit *self(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+static int buf__gc(lua_State *L) {
+  ccp_buf_fini(lua_touserdata(L, 1));
+  return 0;
+}
+
+/* A buffer below the n arguments, which is freed even if encoding raises. */
+static ccp_buf *new_buf(lua_State *L) {
+  ccp_buf *b = lua_newuserdatauv(L, sizeof *b, 0);
+  ccp_buf_init(b);
+  if (luaL_newmetatable(L, "kit.buf")) {
+    lua_pushcfunction(L, buf__gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  lua_insert(L, 1);
+  return b;
+}
+
 static int pack_with(lua_State *L, int call) {
   kit *k = self(L);
-  ccp_buf b;
-  ccp_buf_init(&b);
+  ccp_buf *b = new_buf(L);
   int n = lua_gettop(L);
-  int rc = call ? ccp_encode_call(L, 1, n, k->what, &b, k->in_use)
-                : ccp_encode(L, 1, n, k->what, &b, k->in_use);
+  int rc = call ? ccp_encode_call(L, 2, n - 1, k->what, b, k->in_use)
+                : ccp_encode(L, 2, n - 1, k->what, b, k->in_use);
   if (rc == CCP_OK) {
-    const void *bytes = b.data;
-    lua_pushlstring(L, bytes, b.len);
+    const void *bytes = b->data;
+    lua_pushlstring(L, bytes, b->len);
   }
-  ccp_buf_fini(&b);
+  ccp_buf_fini(b);
   if (lua_gettop(L) != n + (rc == CCP_OK || rc == CCP_E_NOTSENDABLE))
     return luaL_error(L, "encode left the stack unbalanced");
   if (rc == CCP_E_NOTSENDABLE)

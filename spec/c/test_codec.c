@@ -5,18 +5,7 @@
 **
 ** Size: the snippets are the greater part, one for each promise.
 */
-#include <stdio.h>
-#include <string.h>
-
-#include <lauxlib.h>
-
-#include "codec/codec.h"
-#include "codec_kit.h"
-
-typedef struct testcase {
-  const char *name;
-  const char *code;
-} testcase;
+#include "codec_cases.h"
 
 static const testcase cases[] = {
     {"carries no value, and nils",
@@ -72,72 +61,6 @@ static const testcase cases[] = {
      "for i = 1, 400 do\n"
      "  for k, v in pairs(t[i]) do assert(u[i][k] == v) end\n"
      "  for k, v in pairs(u[i]) do assert(t[i][k] == v) end end"},
-
-    {"carries arrays, holes and every kind of key",
-     "local function same(a, b)\n"
-     "  for k, v in pairs(a) do assert(b[k] == v, k) end\n"
-     "  for k, v in pairs(b) do assert(a[k] == v, k) end end\n"
-     "same({}, echo{}) same({1, 2, 3}, echo{1, 2, 3})\n"
-     "same({1, nil, 3}, echo{1, nil, 3})\n"
-     "same({nil, nil, nil, nil, nil, nil, 7}, echo{nil, nil, nil, nil, nil, "
-     "nil, 7})\n"
-     "same({1, 'a', 2.5, true, false, 6}, echo{1, 'a', 2.5, true, false, 6})\n"
-     "local t = {[0] = 1, [-1] = 2, [1.5] = 3, [true] = 4, [false] = 5,\n"
-     "  ['1'] = 6, [math.huge] = 7, [math.mininteger] = 8, 9, 10}\n"
-     "same(t, echo(t))\n"
-     "local rev = {} for i = 600, 1, -1 do rev[i] = i end same(rev, "
-     "echo(rev))\n"
-     "local sparse = {} for i = 0, 50 do sparse[1 << i] = i end\n"
-     "same(sparse, echo(sparse))\n"
-     "local reused = {} for i = 1, 500 do reused['k' .. i] = i end\n"
-     "for i = 1, 499 do reused['k' .. i] = nil end\n"
-     "for i = 1, 200 do reused[i] = i end same(reused, echo(reused))\n"
-     "local mix = {} for i = 1, 300 do mix[i] = i end mix['301'] = 'x'\n"
-     "mix['302'] = 'y' same(mix, echo(mix))"},
-
-    {"packs runs of numbers",
-     "local t = {} for i = 1, 1000 do t[i] = i end\n"
-     "assert(#pack(t) < 2100)\n"
-     "for _, w in ipairs{1, 100, 1000, 1 << 20, 1 << 40, -1 << 50} do\n"
-     "  local a, f, m = {}, {}, {}\n"
-     "  for i = 1, 777 do a[i] = i * w f[i] = i * w + 0.5\n"
-     "    m[i] = i % 9 < 5 and i * w or i % 9 == 7 and {i} or i * 0.5 end\n"
-     "  local b, g, n = echo(a, f, m)\n"
-     "  for i = 1, 777 do assert(a[i] == b[i] and f[i] == g[i])\n"
-     "    assert(math.type(b[i]) == 'integer')\n"
-     "    if i % 9 == 7 then assert(n[i][1] == i)\n"
-     "    else assert(m[i] == n[i] and math.type(m[i]) == math.type(n[i])) "
-     "end\n"
-     "  end end"},
-
-    {"keeps shared references and cycles",
-     "local s = {} local a, b = echo({s, s}, s)\n"
-     "assert(a[1] == a[2] and a[1] == b)\n"
-     "local c = {} c.me = c c[c] = c local d = echo(c)\n"
-     "assert(d.me == d and d[d] == d)\n"
-     "local x, y = {}, {} x.y = y y.x = x\n"
-     "local p, q = echo(x, y) assert(p.y == q and q.x == p)\n"
-     "local k = {v = 1} local e = echo{[k] = k, k = k}\n"
-     "assert(e[e.k] == e.k and e.k.v == 1)"},
-
-    {"nests as deep as memory allows",
-     "local function deep(n, wrap)\n"
-     "  local t = {'core'} for _ = 1, n do t = wrap(t) end return t end\n"
-     "for _, n in ipairs{1, 38, 39, 40, 41, 42, 100, 200000} do\n"
-     "  local t = echo(deep(n, function(t) return {t} end))\n"
-     "  for _ = 1, n do t = t[1] end assert(t[1] == 'core')\n"
-     "  t = echo(deep(n, function(t) return {n = t, z = 1} end))\n"
-     "  for _ = 1, n do assert(t.z == 1) t = t.n end assert(t[1] == 'core')\n"
-     "end\n"
-     "for _, n in ipairs{1, 39, 40, 41, 80, 3000} do\n"
-     "  local t = echo(deep(n, function(t) return {[t] = n} end))\n"
-     "  for _ = 1, n do local k, v = next(t) assert(v == n) t = k end\n"
-     "  t = echo(deep(n, function(t) return setmetatable({}, t) end))\n"
-     "  for _ = 1, n do t = getmetatable(t) end assert(t[1] == 'core')\n"
-     "  local f = echo(deep(n, function(t) return function() return t end "
-     "end))\n"
-     "  for _ = 1, n do f = f() end assert(f[1] == 'core')\n"
-     "end"},
 
     {"keeps metatables by value, and their identity",
      "local mt = {__index = function(_, k) return k .. '!' end}\n"
@@ -546,36 +469,6 @@ static const testcase cases[] = {
      "  assert(there('return (...)()', f) == i) end"},
 };
 
-static int passed, failed;
-
-static void report(const char *name, const char *how, const char *error) {
-  if (error == NULL) {
-    passed++;
-    return;
-  }
-  failed++;
-  printf("%s (%s): %s\n", name, how, error);
-}
-
-static void run_case(const testcase *c, int in_messages) {
-  kit k;
-  kit_init(&k);
-  if (in_messages)
-    k.in_use = NULL;
-  int rc = luaL_loadbuffer(k.here, c->code, strlen(c->code), "=case");
-  if (rc == LUA_OK)
-    rc = lua_pcall(k.here, 0, 0, 0);
-  const char *error = rc == LUA_OK ? NULL : luaL_tolstring(k.here, -1, NULL);
-  report(c->name, in_messages ? "inline" : "store", error);
-  kit_fini(&k);
-}
-
 int main(void) {
-  size_t n = sizeof cases / sizeof *cases;
-  for (size_t i = 0; i < n; i++) {
-    run_case(&cases[i], 0);
-    run_case(&cases[i], 1);
-  }
-  printf("%d passed, %d failed\n", passed, failed);
-  return failed != 0;
+  return run_cases(cases, sizeof cases / sizeof *cases);
 }
