@@ -32,8 +32,7 @@ static const char run_key = 0; /* its address: in the registry */
 /* The inline_run whose call is at work; those around it wait. Its error is
 ** raised once, so that handlers can put things in order. What goes on after the
 ** grace period gets it at every instruction, in the coroutine at hand and
-*below:
-** then a pcall that catches it is left by the next one. */
+** below: then a pcall that catches it is left by the next one. */
 static void watch_clock(lua_State *L, lua_Debug *ar) {
   inline_run *r;
   int64_t now = ccp_clock_now_ns();

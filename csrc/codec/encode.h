@@ -141,9 +141,7 @@ int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off);
 int ccp_enc_step_type(ccp_enc *e);
 int ccp_enc_step_after(ccp_enc *e);
 
-/* Gives the value on the top, which is the container of the frame at that
- *depth,
- ** its two slots. */
+/* The container of the frame at level e->depth, on the top, takes its slots. */
 void ccp_enc_take_slots(ccp_enc *e);
 
 /* Opens a frame at that level, without slots. */

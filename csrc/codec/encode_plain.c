@@ -2,11 +2,10 @@
 ** Tables of data to bytes, read as they lie in memory. See encode.h and raw.h.
 ** The thread of the state.
 **
-** Booleans, numbers, strings, and tables of these without a metatable or a
-*name,
-** whose frames have no slots on the Lua stack. Where anything else comes they
-** get them. `next` of a frame is the place to be read next: first come items,
-** then nodes, as lua_next passes them.
+** Booleans, numbers, strings, and tables of these with neither metatable nor
+** name, whose frames have no slots on the Lua stack. Where anything else comes
+** they get them. `next` of a frame is the place to be read next: first come
+** items, then nodes, as lua_next passes them.
 */
 #include "codec/encode.h"
 

@@ -2,13 +2,11 @@
 ** Tables to bytes; see encode.h. The thread of the state.
 **
 ** What is more than data goes this way, and everything where tables cannot be
-** read as they lie in memory (encode_plain.c). One pass of lua_next does it
-*all:
+** read as they lie in memory (encode_plain.c). One pass of lua_next does it:
 ** as long as its keys count up from 1 they are array items, numbers among them
-** gathered into runs; then come pairs. Keys are looked at one by one because no
-** API tells where the array part ends, and lua_next started behind it would
-*miss
-** pairs if it ends early.
+** gathered into runs; then come pairs. Keys are looked at one by one because
+** no API tells where the array part ends, and lua_next started behind it would
+** miss pairs if it ends early.
 */
 #include "codec/encode.h"
 

@@ -118,9 +118,8 @@ static int is_next(const pen *pn, lua_State *L, const ccp_raw_table *t,
          is_value(pn, L, -1, node->tag, node->as);
 }
 
-/* Does the table on the top lie there as lua_next passes it? `places` and
- *`log2`
- ** are what Lua must have made it of. */
+/* Does the table on the top lie there as lua_next passes it? Lua must have made
+** it of that many places and nodes. */
 static int is_table(const pen *pn, lua_State *L, size_t places, int log2) {
   const ccp_raw_table *t = lua_topointer(L, -1);
   size_t at = 0;
