@@ -9,6 +9,7 @@
 #include "bind/lerror.h"
 #include "bind/lserial.h"
 #include "codec/quick.h"
+#include "codec/raw.h"
 #include "os/clock.h"
 #include "os/codes.h"
 
@@ -173,26 +174,51 @@ static void submit(lua_State *L, ccp_map *m) {
     ccp_client_take(L, m->ex->client, m->handle);
 }
 
-/* The integers that come next in the array at 2, without asking the codec. */
-static int add_integers(lua_State *L, ccp_map *m, uint64_t most) {
-  uint32_t before = m->body_items;
-  while (m->body_items < most && m->body.len < BODY_BYTES) {
-    unsigned char *to = ccp_buf_room(&m->body, 4 + CCP_QUICK_ROOM);
-    int is_integer;
-    uint32_t len;
-    lua_rawgeti(L, 2, (lua_Integer)m->pulled + 1);
-    is_integer = lua_isinteger(L, -1);
-    if (to && is_integer) {
-      len = (uint32_t)ccp_quick_write(to + 4, lua_tointegerx(L, -1, NULL));
-      memcpy(to, &len, sizeof len);
-      m->body.len += sizeof len + len;
-      m->body_items++;
-      m->pulled++;
-    }
-    lua_pop(L, 1);
-    if (!to || !is_integer)
+/* Adds an integer without asking the codec; 0: no memory. */
+static inline int add_integer(ccp_map *m, lua_Integer v) {
+  unsigned char *to = ccp_buf_room(&m->body, 4 + CCP_QUICK_ROOM);
+  uint32_t len;
+  if (!to)
+    return 0;
+  len = (uint32_t)ccp_quick_write(to + 4, v);
+  memcpy(to, &len, sizeof len);
+  m->body.len += sizeof len + len;
+  m->body_items++;
+  m->pulled++;
+  return 1;
+}
+
+static int is_full(const ccp_map *m, uint64_t most) {
+  return m->body_items >= most || m->body.len >= BODY_BYTES;
+}
+
+/* The integers that come next in the array at 2, as it lies in memory. */
+static void add_raw_integers(lua_State *L, ccp_map *m, uint64_t most) {
+  const ccp_raw_table *t = lua_topointer(L, 2);
+  size_t places = ccp_raw_places(t);
+  while (!is_full(m, most) && m->pulled < places) {
+    const ccp_raw_value *v = &t->items[m->pulled];
+    if (v->tag != CCP_RAW_INT || !add_integer(m, v->as.i))
       break;
   }
+}
+
+static void add_passed_integers(lua_State *L, ccp_map *m, uint64_t most) {
+  int added = 1;
+  while (added && !is_full(m, most)) {
+    lua_rawgeti(L, 2, (lua_Integer)m->pulled + 1);
+    added = lua_isinteger(L, -1) && add_integer(m, lua_tointegerx(L, -1, NULL));
+    lua_pop(L, 1);
+  }
+}
+
+/* The integers that come next in the array at 2; 0: none. */
+static int add_integers(lua_State *L, ccp_map *m, uint64_t most) {
+  uint32_t before = m->body_items;
+  if (ccp_raw_known())
+    add_raw_integers(L, m, most);
+  else
+    add_passed_integers(L, m, most);
   m->body_good = m->body.len;
   return m->body_items > before;
 }
