@@ -14,10 +14,12 @@
 
 #include "os/codes.h"
 
-static int put_nothing(void *ud, const void *dump, size_t len, uint64_t *id) {
+static int put_nothing(void *ud, const void *dump, size_t len, uint64_t hash,
+                       uint64_t *id) {
   (void)ud;
   (void)dump;
   (void)len;
+  (void)hash;
   *id = 0;
   return CCP_E_FULL;
 }

@@ -157,7 +157,8 @@ int ccp_func_send(lua_State *L, ccp_ctx *ctx, int ctx_at, const ccp_funcs *fs,
   if (rc != CCP_OK || fs == NULL)
     return rc != CCP_OK ? rc : CCP_E_FULL;
   out->uid = fs->uid;
-  rc = fs->put(fs->ud, text->data, text->len, &out->id);
+  uint64_t hash = ccp_wire_fetch(text->data + CCP_ORIGIN, 8);
+  rc = fs->put(fs->ud, text->data, text->len, hash, &out->id);
   if (rc == CCP_OK)
     keep_id(L, ctx, ctx_at, out);
   return rc;

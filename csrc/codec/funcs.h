@@ -12,10 +12,11 @@
 ** every dump lies in its message. */
 typedef struct ccp_funcs {
   void *ud; /* borrowed: handed to put and get */
-  /* Keeps a copy of the dump; the same bytes give the same id. CCP_OK, or
-  ** CCP_E_FULL: then the dump is sent inline. Other codes end the encoding
-  ** and are its result. */
-  int (*put)(void *ud, const void *dump, size_t len, uint64_t *id);
+  /* Keeps a copy of the dump, whose hash is given; the same bytes give the
+  ** same id. CCP_OK, or CCP_E_FULL: then the dump is sent inline. Other codes
+  ** end the encoding and are its result. */
+  int (*put)(void *ud, const void *dump, size_t len, uint64_t hash,
+             uint64_t *id);
   /* The dump behind an id, borrowed until the decoding has ended. CCP_OK or
   ** CCP_E_BADDATA. */
   int (*get)(void *ud, uint64_t id, const void **dump, size_t *len);

@@ -12,6 +12,7 @@
 
 #include <lauxlib.h>
 
+#include "codec/raw.h"
 #include "os/codes.h"
 
 enum {
@@ -19,6 +20,8 @@ enum {
   MAYBE_PER = 16,   /* bits per name, at least */
   LEVEL_MAX = 4096  /* fields looked at in one table */
 };
+
+#define FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
 /* One building of the index, with stack indices. */
 typedef struct build {
@@ -254,9 +257,7 @@ static void push_index(build *b) {
 }
 
 static void set_maybe(ccp_ctx *ctx, const void *p) {
-  size_t h =
-      (size_t)((uint64_t)(uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15) >> 24) &
-      ctx->maybe_mask;
+  size_t h = (size_t)((uint64_t)(uintptr_t)p * FACTOR >> 24) & ctx->maybe_mask;
   ctx->maybe[h >> 3] |= (unsigned char)(1u << (h & 7));
 }
 
@@ -278,17 +279,27 @@ static int fill_maybe(lua_State *L, ccp_ctx *ctx) {
   return CCP_OK;
 }
 
+/* The objects in that table as one number; read as they lie in memory if
+** possible, for each message with a new function asks. */
+static uint64_t print_of(lua_State *L, int t) {
+  uint64_t print = 1;
+  if (ccp_raw_known()) {
+    const ccp_raw_table *raw = lua_topointer(L, t);
+    for (size_t i = 0; i < ccp_raw_nodes(raw); i++)
+      if (raw->nodes[i].tag & CCP_RAW_OBJECT)
+        print += ((uint64_t)raw->nodes[i].as.i + 1) * FACTOR;
+    return print;
+  }
+  for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+    print += ((uint64_t)(uintptr_t)lua_topointer(L, -1) + 1) * FACTOR;
+  return print;
+}
+
 /* Tells one state of package.loaded from another. */
 static uint64_t fingerprint(lua_State *L) {
-  uint64_t print = 1;
-  if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE) {
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-      uint64_t value = (uintptr_t)lua_topointer(L, -1);
-      print += (value + 1) * UINT64_C(0x9e3779b97f4a7c15);
-      lua_pop(L, 1);
-    }
-  }
+  uint64_t print = 0;
+  if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE)
+    print = print_of(L, lua_gettop(L));
   lua_pop(L, 1);
   return print;
 }

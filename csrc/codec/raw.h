@@ -64,7 +64,8 @@ enum {
   CCP_RAW_INT = 3,
   CCP_RAW_TRUE = 17,
   CCP_RAW_FLOAT = 19,
-  CCP_RAW_SHORT = 68, /* a string of at most 40 bytes, of which there is one */
+  CCP_RAW_OBJECT = 64, /* set if the value is the address of an object */
+  CCP_RAW_SHORT = 68,  /* a string of at most 40 bytes, of which there is one */
   CCP_RAW_TABLE = 69,
   CCP_RAW_LONG = 84 /* a longer string */
 };

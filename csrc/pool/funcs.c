@@ -56,13 +56,6 @@ uint64_t ccp_shelf_uid(const ccp_shelf *s) {
   return s->uid;
 }
 
-static uint64_t hash_of(const unsigned char *p, size_t len) {
-  uint64_t h = 1469598103934665603u ^ len; /* FNV-1a */
-  for (size_t i = 0; i < len; i++)
-    h = (h ^ p[i]) * 1099511628211u;
-  return h;
-}
-
 static int keep(ccp_shelf *s, const void *dump, size_t len, uint64_t hash,
                 uint32_t at) {
   place *p = &s->places[s->used];
@@ -84,9 +77,8 @@ static int keep(ccp_shelf *s, const void *dump, size_t len, uint64_t hash,
   return CCP_OK;
 }
 
-static int put_locked(ccp_shelf *s, const void *dump, size_t len,
+static int put_locked(ccp_shelf *s, const void *dump, size_t len, uint64_t hash,
                       uint64_t *id) {
-  uint64_t hash = hash_of(dump, len);
   uint32_t at = (uint32_t)hash % (2 * PLACES);
   for (; s->by_hash[at]; at = (at + 1) % (2 * PLACES)) {
     const place *p = &s->places[s->by_hash[at] - 1];
@@ -99,11 +91,12 @@ static int put_locked(ccp_shelf *s, const void *dump, size_t len,
   return keep(s, dump, len, hash, at);
 }
 
-int ccp_shelf_put(void *shelf, const void *dump, size_t len, uint64_t *id) {
+int ccp_shelf_put(void *shelf, const void *dump, size_t len, uint64_t hash,
+                  uint64_t *id) {
   ccp_shelf *s = shelf;
   int rc;
   ccp_lock_acquire(&s->lock);
-  rc = put_locked(s, dump, len, id);
+  rc = put_locked(s, dump, len, hash, id);
   ccp_lock_release(&s->lock);
   return rc;
 }

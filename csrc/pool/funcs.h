@@ -18,7 +18,8 @@ uint64_t ccp_shelf_uid(const ccp_shelf *s);
 
 /* Finds or keeps these bytes. CCP_OK and *id; CCP_E_FULL, CCP_E_NOMEM. Any
 ** thread that submits to the pool. */
-int ccp_shelf_put(void *shelf, const void *dump, size_t len, uint64_t *id);
+int ccp_shelf_put(void *shelf, const void *dump, size_t len, uint64_t hash,
+                  uint64_t *id);
 /* The bytes of 'id'. CCP_OK or CCP_E_BADDATA. Any worker; lock-free. */
 int ccp_shelf_get(void *shelf, uint64_t id, const void **dump, size_t *len);
 
