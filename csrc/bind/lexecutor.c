@@ -9,6 +9,7 @@
 #include "bind/lcore.h"
 #include "bind/lerror.h"
 #include "bind/lhand.h"
+#include "codec/raw.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/process.h"
@@ -151,6 +152,7 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
     config.path = package_field(L, "path");
     config.cpath = package_field(L, "cpath");
   }
+  (void)ccp_raw_known(); /* so that no worker need find out */
   pool = ccp_pool_new(&config, &rc);
   if (!pool)
     (void)ccp_error_raise(L, rc, "new executor");

@@ -37,7 +37,7 @@ size_t ccp_raw_length(const ccp_raw_table *t) {
 
 #if LUA_VERSION_NUM == 504
 
-enum { PEN = 256 * 1024, GRAIN = 16 };
+enum { PEN = 32 * 1024, GRAIN = 16 };
 
 /* The memory of the state: given out from its start, never taken back. */
 typedef struct pen {
@@ -169,24 +169,24 @@ static void push_kind(lua_State *L, int i) {
 
 /* Items: put in ahead, appended, and taken away again with holes. */
 static int try_items(const pen *pn, lua_State *L) {
-  int ok = 1;
-  lua_createtable(L, 14, 0);
-  for (int i = 1; i <= 14; i++) {
+  int ok;
+  lua_createtable(L, 7, 0);
+  for (int i = 1; i <= 7; i++) {
     push_kind(L, i);
     lua_rawseti(L, -2, i);
-    ok &= is_table(pn, L, 14, 0);
   }
+  ok = is_table(pn, L, 7, 0);
   lua_newtable(L);
-  for (int i = 1, places = 1; i <= 37; i++) {
+  for (int i = 1, places = 1; i <= 10; i++) {
     push_kind(L, i);
     lua_rawseti(L, -2, i);
     places = i > places ? 2 * places : places;
     ok &= is_table(pn, L, (size_t)places, 0);
   }
-  for (int i = 37; i > 3; i -= i % 5 == 0 ? 7 : 1) {
+  for (int i = 10; i > 1; i -= i % 5 == 0 ? 3 : 1) {
     lua_pushnil(L);
     lua_rawseti(L, -2, i);
-    ok &= is_table(pn, L, 64, 0);
+    ok &= is_table(pn, L, 16, 0);
   }
   lua_pop(L, 2);
   return ok;
@@ -194,24 +194,25 @@ static int try_items(const pen *pn, lua_State *L) {
 
 /* Pairs with all kinds of keys, beside that many items; then less of them. */
 static int try_pairs(const pen *pn, lua_State *L, int items) {
-  int ok = 1;
-  lua_createtable(L, items, 64);
+  int ok;
+  lua_createtable(L, items, 16);
   for (int i = 1; i <= items; i++) {
     push_kind(L, i);
     lua_rawseti(L, -2, i);
   }
-  for (int i = 0; i < 40; i++) {
+  ok = is_table(pn, L, (size_t)items, 4);
+  for (int i = 0; i < 16; i++) {
     push_kind(L, i);
     push_kind(L, i / 7);
     lua_rawset(L, -3);
-    ok &= is_table(pn, L, (size_t)items, 6);
   }
-  for (int i = 0; i < 40; i += 3) {
+  ok &= is_table(pn, L, (size_t)items, 4);
+  for (int i = 0; i < 16; i += 3) {
     push_kind(L, i);
     lua_pushnil(L);
     lua_rawset(L, -3);
-    ok &= is_table(pn, L, (size_t)items, 6);
   }
+  ok &= is_table(pn, L, (size_t)items, 4);
   lua_pop(L, 1);
   return ok;
 }
