@@ -142,6 +142,7 @@ build = {
         "csrc/worker/vm_load.c",
         "csrc/worker/vm_memory.c",
         "csrc/worker/vm_nest.c",
+        "csrc/worker/vm_pages.c",
         "csrc/worker/vm_prepare.c",
         "csrc/worker/vm_print.c",
         "csrc/worker/vm_warn.c",

@@ -84,7 +84,7 @@ static void thread_main(void *arg) {
   ccp_futex_wake(&h->id, CCP_WAKE_ALL);
   if (L) {
     run_target(L, h);
-    ccp_vm_leave(&h->self, L);
+    ccp_vm_leave(&h->self, L, &nest);
   } else
     h->status = CCP_R_MEMORY;
   ccp_lock_acquire(&h->lock);

@@ -56,10 +56,10 @@ lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base, ccp_nest *nest) {
   return L;
 }
 
-void ccp_vm_leave(ccp_self *self, lua_State *L) {
+void ccp_vm_leave(ccp_self *self, lua_State *L, ccp_nest *nest) {
   /* the handler must not touch a state that is being freed */
   atomic_store_explicit(&self->running, NULL, memory_order_release);
-  lua_close(L);
+  ccp_nest_close(nest, L);
   ccp_self_set(NULL);
 }
 
@@ -241,7 +241,7 @@ static void run_thread(vm *v) {
     return;
   limit_memory(v);
   run(v);
-  ccp_vm_leave(v->self, v->L);
+  ccp_vm_leave(v->self, v->L, &nest);
 }
 
 void ccp_vm_main(ccp_self *self, lua_State *inherited) {

@@ -55,7 +55,7 @@ void ccp_self_set(ccp_self *self);
 struct lua_State *ccp_vm_enter(ccp_self *self, ccp_running *base,
                                ccp_nest *nest);
 /* Closes it. It is not interrupted any more. */
-void ccp_vm_leave(ccp_self *self, struct lua_State *L);
+void ccp_vm_leave(ccp_self *self, struct lua_State *L, ccp_nest *nest);
 
 /* Fills a state with what the plan gives it: a new one, or that of a child. In
 ** protected mode only. */

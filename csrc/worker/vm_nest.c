@@ -59,7 +59,35 @@ static void give(ccp_nest *n, unsigned char *p, size_t size) {
 
 static void *get(ccp_nest *n, size_t size) {
   void *p = size <= sizeof n->block ? take(n, round_up(size)) : NULL;
-  return p ? p : malloc(size);
+  if (p)
+    return p;
+  return size <= CCP_PAGES_MOST ? ccp_pages_take(&n->pages, size)
+                                : malloc(size);
+}
+
+/* A block outside of the nest. */
+static void lose(ccp_nest *n, void *p, size_t size) {
+  if (size <= CCP_PAGES_MOST)
+    ccp_pages_give(&n->pages, p, size);
+  else
+    free(p);
+}
+
+/* The same becomes larger or smaller. Where memory has run out the latter may
+** fail, too, if the block would have to move into a page. */
+static void *change_outside(ccp_nest *n, void *p, size_t old, size_t size) {
+  void *moved;
+  if (old > CCP_PAGES_MOST && size > CCP_PAGES_MOST)
+    return realloc(p, size);
+  if (old <= CCP_PAGES_MOST && size <= CCP_PAGES_MOST &&
+      round_up(old) == round_up(size))
+    return p;
+  moved = get(n, size);
+  if (!moved)
+    return NULL;
+  memcpy(moved, p, old < size ? old : size);
+  lose(n, p, old);
+  return moved;
 }
 
 /* A block of the nest becomes larger or smaller; the latter cannot fail. */
@@ -93,8 +121,8 @@ static void *allocate(void *ud, void *p, size_t old, size_t size) {
     return NULL;
   }
   if (size > 0)
-    return realloc(p, size);
-  free(p);
+    return change_outside(n, p, old, size);
+  lose(n, p, old);
   return NULL;
 }
 
@@ -108,5 +136,12 @@ lua_State *ccp_nest_open(ccp_nest *n) {
 #endif
   if (L)
     ccp_vm_warnings(L);
+  else
+    ccp_pages_fini(&n->pages);
   return L;
+}
+
+void ccp_nest_close(ccp_nest *n, lua_State *L) {
+  lua_close(L);
+  ccp_pages_fini(&n->pages);
 }

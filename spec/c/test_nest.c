@@ -81,7 +81,7 @@ static void blocks_keep_what_they_hold(void) {
     if (pieces[i].at)
       resize(alloc, ud, &pieces[i], 0);
   }
-  lua_close(L);
+  ccp_nest_close(&nest, L);
 }
 
 static void what_is_given_back_is_used_again(void) {
@@ -99,7 +99,7 @@ static void what_is_given_back_is_used_again(void) {
     (void)alloc(ud, p, 100, 0);
   }
   CHECK(nest.used == used);
-  lua_close(L);
+  ccp_nest_close(&nest, L);
 }
 
 static lua_Integer run_program(lua_State *L) {
@@ -111,20 +111,48 @@ static lua_Integer run_program(lua_State *L) {
       "local sum = 0 for _, v in pairs(t) do sum = sum + v[1] + #v[2] end "
       "local co = coroutine.wrap(function(...) return select('#', ...) end) "
       "return sum + #s + co(1, 2, 3)";
-  lua_Integer result;
   if (!CHECK(L != NULL))
     return 0;
   luaL_openlibs(L);
   CHECK(luaL_dostring(L, text) == LUA_OK);
-  result = lua_tointeger(L, -1);
-  lua_close(L);
-  return result;
+  return lua_tointeger(L, -1);
 }
 
 static void programs_run_there(void) {
   ccp_nest nest;
-  lua_Integer result = run_program(ccp_nest_open(&nest));
-  CHECK(result > 0 && result == run_program(luaL_newstate()));
+  lua_State *here = ccp_nest_open(&nest), *there = luaL_newstate();
+  lua_Integer result = run_program(here);
+  CHECK(result > 0 && result == run_program(there));
+  ccp_nest_close(&nest, here);
+  lua_close(there);
+}
+
+/* Many blocks of one size are replaced by as many of the next: what they took
+** serves those, and goes back when they are gone. */
+static void pages_serve_any_size_and_go_back(void) {
+  enum { MANY = 50000 };
+  static unsigned char *blocks[MANY];
+  ccp_pages ps = {0};
+  size_t most = 0;
+  if (CCP_PAGES_MOST == 0)
+    return;
+  for (size_t size = 16; size <= CCP_PAGES_MOST; size += 48) {
+    for (size_t i = 0; i < MANY; i++) {
+      blocks[i] = ccp_pages_take(&ps, size - i % 16);
+      CHECK(blocks[i] != NULL && (uintptr_t)blocks[i] % CCP_PAGES_STEP == 0);
+      memset(blocks[i], (int)i, size - i % 16);
+    }
+    most = ps.count;
+    CHECK(most * 250 * 1024 < 2 * MANY * size + 500 * 1024);
+    for (size_t i = 0; i < MANY; i++) {
+      size_t at = i * 7 % MANY; /* in another order */
+      CHECK(blocks[at][0] == (unsigned char)at);
+      ccp_pages_give(&ps, blocks[at], size - at % 16);
+    }
+  }
+  CHECK(most > 40);
+  CHECK(ps.count == 1); /* is kept for what comes next */
+  ccp_pages_fini(&ps);
 }
 
 /* What a state without ccpool writes to stderr is what this one writes. */
@@ -140,7 +168,6 @@ static void warn_into(FILE *file, lua_State *L) {
   (void)fflush(stderr);
   (void)dup2(kept, STDERR_FILENO);
   (void)close(kept);
-  lua_close(L);
 }
 
 static size_t all_of(FILE *file, char *to, size_t room) {
@@ -154,8 +181,11 @@ static void warnings_are_those_of_lua(void) {
   ccp_nest nest;
   if (!CHECK(a && b))
     return;
-  warn_into(a, ccp_nest_open(&nest));
-  warn_into(b, luaL_newstate());
+  lua_State *here = ccp_nest_open(&nest), *there = luaL_newstate();
+  warn_into(a, here);
+  warn_into(b, there);
+  ccp_nest_close(&nest, here);
+  lua_close(there);
   CHECK(all_of(a, ours, sizeof ours) == all_of(b, luas, sizeof luas));
   CHECK(memcmp(ours, luas, sizeof ours) == 0 && strstr(ours, "a@offb\n"));
   (void)fclose(a);
@@ -166,6 +196,7 @@ int main(void) {
   RUN(blocks_keep_what_they_hold);
   RUN(what_is_given_back_is_used_again);
   RUN(programs_run_there);
+  RUN(pages_serve_any_size_and_go_back);
   RUN(warnings_are_those_of_lua);
   return check_tally();
 }
