@@ -140,7 +140,8 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
                         int in_flight);
 /* lmap.c: a chunk has new replies, or is finished. */
 void ccp_map_deliver(ccp_chunk *chunk);
-/* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/
+/* lfuture_watch.c: runs the callbacks that wait; returns how many futures had
+** some. Raises what a hook has raised inside of one: those behind it stay. */
 int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
 
 /* lfuture_unheard.c: a finished call that is not delivered any more. */

@@ -8,12 +8,15 @@
 #include "bind/lserial.h"
 #include "os/clock.h"
 #include "os/codes.h"
+#include "worker/vm.h"
 
 /* resize(executor, n) */
 static int core_resize(lua_State *L) {
-  ccp_executor *ex = ccp_executor_check(L, 1);
+  ccp_executor *ex = ccp_executor_push(L, 1);
   lua_Integer n = luaL_checkinteger(L, 2);
   int rc = CCP_OK;
+  if (!ex->handle)
+    ccp_executor_check_inline(L, ex, lua_gettop(L));
   luaL_argcheck(L, n >= 1 && n <= CCP_WORKERS_MOST, 2, "number of workers");
   if (ex->handle)
     rc = ccp_pool_resize(ex->handle->pool, (uint32_t)n);
@@ -63,6 +66,10 @@ static int core_broadcast(lua_State *L) {
   luaL_checkstack(L, 8, "too many arguments");
   ccp_buf_reset(out);
   h.pool = ex->handle->pool;
+  if (ccp_self_pool() == h.pool) /* it runs between two tasks of each worker */
+    return ccp_error_raise(L, CCP_E_DEADLOCK,
+                           "a task of this executor cannot wait for its "
+                           "broadcast");
   rc = ccp_encode_call(L, 2, n - 1, what, out, ccp_pool_funcs(h.pool));
   if (rc == CCP_OK)
     rc = ccp_pool_broadcast(h.pool, out->data, out->len, &h.number);

@@ -93,10 +93,12 @@ static void run_item(lua_State *L, inline_run *r, const ccp_item *item) {
   lua_settop(L, base);
 }
 
-static void say_late(inline_run *r) {
-  static const char text[] = "the task's time was up";
+/* In the words of a pool; is_deadline: it was that which has passed. */
+static void say_late(inline_run *r, const ccp_rules *view, int is_deadline) {
+  char text[CCP_RULES_TEXT];
+  ccp_rules_say_late(view, is_deadline, text);
   ccp_buf_reset(&r->caller.out);
-  (void)ccp_buf_put(&r->caller.out, text, sizeof text - 1);
+  (void)ccp_buf_put(&r->caller.out, text, strlen(text));
   r->status = CCP_R_TIMEOUT;
 }
 
@@ -121,7 +123,7 @@ static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
       r->runs++;
     }
     if (r->is_late) {
-      say_late(r);
+      say_late(r, view, r->until_ns == deadline_ns);
       counts->timeouts++;
     }
     if (r->status != CCP_R_TIMEOUT || left == 0 ||

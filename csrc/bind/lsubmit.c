@@ -160,6 +160,8 @@ static int runs_here(lua_State *L, ccp_executor *ex) {
 static int submit_slowly(lua_State *L, ccp_executor *ex, int n,
                          const ccp_rules *view) {
   int here;
+  if (n < 2) /* what lies there is the executor's userdata */
+    lua_settop(L, n);
   ccp_check_target(L, 2);
   if (!ex->handle)
     ccp_executor_check_inline(L, ex, n + 1);

@@ -13,7 +13,8 @@
 
 enum {
   CCP_ATTEMPTS_MOST = 64, /* remembered of one task: the first ones */
-  CCP_CRASHES_MOST = 3    /* workers that one task may crash */
+  CCP_CRASHES_MOST = 3,   /* workers that one task may crash */
+  CCP_RULES_TEXT = 160    /* bytes of what ccp_rules_say_late says */
 };
 
 /* One that failed and was followed by another. */
@@ -54,6 +55,10 @@ void ccp_rules_free(ccp_rules *r);
 ** remembered. */
 int ccp_rules_retry(ccp_rules *r, uint32_t item, uint8_t status,
                     const ccp_crash *crash);
+
+/* Says in text (CCP_RULES_TEXT bytes) that its timeout, or its deadline, has
+** passed. */
+void ccp_rules_say_late(const ccp_rules *r, int is_deadline, char *text);
 
 /* Which attempt at that item comes next. */
 static inline uint8_t ccp_rules_attempt(const ccp_rules *r, uint32_t item) {

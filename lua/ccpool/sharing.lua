@@ -21,14 +21,37 @@ end
 
 Guard.__close = Guard.release
 
---- Acquires what has `acquire` and `release`; gives what releases it when closed.
-local function guard(lock)
+--- An error of the method's caller, if it was not called with a colon.
+local function check_self(self, who)
+  local meta = type(self) == "userdata" and getmetatable(self)
+  if not (type(meta) == "table" and tostring(meta.__name):find("^ccpool%.")) then
+    error(("bad self of '%s' (call it with a colon)"):format(who), 3)
+  end
+end
+
+--- Is it a function, or can it be called like one? If not, the caller erred.
+local function check_callable(fn, who)
+  local meta = type(fn) ~= "function" and getmetatable(fn)
+  if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
+    error(("bad argument #1 to '%s' (function expected, got %s)"):format(who, type(fn)), 3)
+  end
+end
+
+local function hold(lock)
   local _, note = lock:acquire()
   return setmetatable({ _held = lock, owner_died = note == "owner died" }, Guard)
 end
 
+--- Acquires what has `acquire` and `release`; gives what releases it when closed.
+local function guard(lock)
+  check_self(lock, "guard")
+  return hold(lock)
+end
+
 local function with(lock, fn, ...)
-  local _ <close> = guard(lock)
+  check_self(lock, "with")
+  check_callable(fn, "with")
+  local _ <close> = hold(lock)
   return fn(...)
 end
 
@@ -37,8 +60,13 @@ for _, name in ipairs{ "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condit
   core[name].with = with
 end
 
-core.Array.lock = guard
-core.Value.lock = guard
+local function lock(numbers)
+  check_self(numbers, "lock")
+  return hold(numbers)
+end
+
+core.Array.lock = lock
+core.Value.lock = lock
 
 -- ---------------------------------------------------------------- Condition
 
@@ -49,6 +77,12 @@ function Condition:acquire(timeout) return self:get_lock():acquire(timeout) end
 function Condition:release() return self:get_lock():release() end
 
 function Condition:wait_for(predicate, timeout)
+  check_self(self, "wait_for")
+  check_callable(predicate, "wait_for")
+  if timeout ~= nil and not (type(timeout) == "number" and timeout == timeout) then
+    error(("bad argument #2 to 'wait_for' (timeout in seconds expected, got %s)")
+      :format(tostring(timeout)), 2)
+  end
   local deadline = timeout and core.now() + timeout
   local value = predicate()
   while not value do
@@ -61,15 +95,22 @@ end
 -- ---------------------------------------------------------------- Queue, Dict
 
 function core.Queue:iter()
+  check_self(self, "iter")
   return function() return (self:get()) end
 end
 
 function core.Dict:incr(key, n)
+  check_self(self, "incr")
   if n == nil then n = 1 end
   if type(n) ~= "number" then
     error(("bad argument #2 to 'incr' (number expected, got %s)"):format(type(n)), 2)
   end
-  return self:update(key, function(old) return (old or 0) + n end)
+  return self:update(key, function(old)
+    if old ~= nil and type(old) ~= "number" then -- the caller of incr is meant
+      error(("cannot 'incr' what is no number: a %s"):format(type(old)), 5)
+    end
+    return (old or 0) + n
+  end)
 end
 
 -- ---------------------------------------------------------------- constructors
