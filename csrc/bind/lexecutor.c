@@ -329,8 +329,11 @@ static int is_warm(lua_State *L, void *ud) {
 static int core_warmup(lua_State *L) {
   ccp_executor *ex = check_owner(L, "warmup");
   int rc;
-  if (!ex->handle)
-    return ex->shut ? ccp_error_raise(L, CCP_E_CLOSED, NULL) : 0;
+  if (!ex->handle) {
+    (void)ccp_executor_push(L, 1);
+    ccp_executor_check_inline(L, ex, lua_gettop(L));
+    return 0;
+  }
   rc = ccp_pool_warmup(ex->handle->pool);
   if (rc == CCP_OK)
     (void)ccp_client_wait(L, ex->client, ex->handle->pool, CCP_NEVER, is_warm,

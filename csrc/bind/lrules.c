@@ -49,7 +49,7 @@ static int core_rules(lua_State *L) {
   r = lua_newuserdatauv(L, sizeof *r, 0);
   memset(r, 0, sizeof *r);
   luaL_setmetatable(L, CLASS);
-  r->timeout_ns = ns_field(L, "timeout", 1, 0); /* 0: none */
+  r->timeout_ns = ns_field(L, "timeout", CCP_NO_TIME, 0); /* 0: none */
   r->deadline_ns = ns_field(L, "deadline", 0, CCP_NEVER);
   r->priority = (int32_t)integer_field(L, "priority");
   retries = integer_field(L, "retries");
@@ -93,7 +93,9 @@ int ccp_rules_apply(ccp_task *t, const ccp_rules *view) {
 static int rules_save(lua_State *L) {
   const ccp_rules *r = luaL_checkudata(L, 1, CLASS);
   lua_createtable(L, 0, 5);
-  if (r->timeout_ns)
+  if (r->timeout_ns == CCP_NO_TIME)
+    lua_pushnumber(L, 0);
+  else if (r->timeout_ns)
     lua_pushnumber(L, (lua_Number)r->timeout_ns / CCP_NS_PER_S);
   else
     lua_pushnil(L);

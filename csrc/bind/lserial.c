@@ -114,7 +114,8 @@ static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
   r->runs = 0;
   for (;;) {
     int64_t now = ccp_clock_now_ns();
-    r->is_late = now >= deadline_ns;
+    r->is_late =
+        now >= deadline_ns || (view && view->timeout_ns == CCP_NO_TIME);
     r->until_ns = view && view->timeout_ns ? now + view->timeout_ns : CCP_NEVER;
     r->until_ns = r->until_ns < deadline_ns ? r->until_ns : deadline_ns;
     if (!r->is_late) {
@@ -127,7 +128,8 @@ static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
       counts->timeouts++;
     }
     if (r->status != CCP_R_TIMEOUT || left == 0 ||
-        ccp_clock_now_ns() >= deadline_ns)
+        ccp_clock_now_ns() >= deadline_ns ||
+        view->timeout_ns == CCP_NO_TIME) /* that does not start at all */
       break;
     left--;
     counts->retries++;

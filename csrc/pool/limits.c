@@ -98,14 +98,16 @@ int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
 /* No worker has the task, or gets it any more. */
 static void end_late(ccp_pool *p, ccp_task *t) {
   char text[CCP_RULES_TEXT];
-  ccp_rules_say_late(t->rules, 1, text);
+  ccp_rules_say_late(t->rules, t->rules->timeout_ns != CCP_NO_TIME, text);
   p->counts.timeouts += t->items - t->done;
   ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, text, strlen(text));
 }
 
 int ccp_pool_is_late_locked(ccp_pool *p, ccp_task *t) {
-  if (!t->rules || t->rules->deadline_ns == CCP_NEVER ||
-      t->rules->deadline_ns > ccp_clock_now_ns())
+  const ccp_rules *r = t->rules;
+  if (!r ||
+      (r->timeout_ns != CCP_NO_TIME &&
+       (r->deadline_ns == CCP_NEVER || r->deadline_ns > ccp_clock_now_ns())))
     return 0;
   end_late(p, t);
   return 1;

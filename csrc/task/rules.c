@@ -71,7 +71,9 @@ int ccp_rules_retry(ccp_rules *r, uint32_t item, uint8_t status,
 }
 
 void ccp_rules_say_late(const ccp_rules *r, int is_deadline, char *text) {
-  double s = (double)r->timeout_ns / (double)CCP_NS_PER_S;
+  double s = r->timeout_ns == CCP_NO_TIME
+                 ? 0
+                 : (double)r->timeout_ns / (double)CCP_NS_PER_S;
   if (is_deadline && r->name)
     (void)snprintf(text, CCP_RULES_TEXT,
                    "the deadline of task '%.100s' has passed", r->name);

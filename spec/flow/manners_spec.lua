@@ -84,6 +84,53 @@ for kind, make in pools.all() do
         ex:with{ deadline = 0 }:submit(math.abs, 1):exception().message)
     end)
 
+    it("starts nothing that has no time", function()
+      local ex <close> = make(1)
+      for _, timeout in ipairs{ 0, -1, -math.huge } do
+        local f = ex:with{ timeout = timeout, retries = 3 }:submit(math.abs, -1)
+        assert.equal("the task ran longer than 0 s", f:exception().message)
+        assert.same({}, f:attempts())
+        for i, ok, err in ex:with{ timeout = timeout }:map(math.abs, { 1, 2 },
+            { on_error = "return" }) do
+          assert.is_true(i <= 2 and not ok and ccpool.is_error(err, "TimeoutError"))
+        end
+      end
+      assert.equal(0, ex:stats().done)
+      assert.equal(9, ex:stats().timeouts)
+    end)
+
+    it("says where an error object was raised", function()
+      local ex <close> = make(1)
+      local err, traceback = ex:submit(function()
+        local cc = require "ccpool"
+        local q = cc.Queue(1)
+        error(select(2, q:get(0)))
+      end):exception()
+      assert.equal("TimeoutError", err.kind)
+      assert.equal(traceback, err.traceback)
+      assert.matches("manners_spec.lua", err.traceback, 1, true)
+      local plain = { kind = "mine" }
+      assert.is_nil(ex:submit(function(e) error(e) end, plain):exception().traceback)
+    end)
+
+    it("is broken everywhere if its initializer fails", function()
+      local ex = make{ max_workers = 1, initializer = function() error "no start" end }
+      pcall(function() ex:submit(math.abs, 1):result() end)
+      for _, call in ipairs{
+        function() ex:submit(math.abs, 1) end,
+        function() local _ = ex:map(math.abs, {}) end,
+        function() ex:warmup() end,
+        function() ex:broadcast(math.abs, 1) end,
+      } do
+        assert.matches("no start", fails_with("BrokenExecutorError", call).cause, 1, true)
+      end
+      if kind ~= "serial" then
+        local err = fails_with("BrokenExecutorError", ex.submit, ex, math.abs, 1)
+        assert.matches("no start\nstack traceback:", err.traceback, 1, true)
+      end
+      ex:shutdown()
+    end)
+
     it("collects into an array as long as it says", function()
       local ex <close> = make(1)
       local step = ex:map(math.abs, { -1, -2, -3 })
