@@ -4,6 +4,8 @@
 */
 #include "bind/lexecutor.h"
 
+#include <errno.h>
+
 #include "bind/lerror.h"
 #include "bind/lserial.h"
 #include "os/clock.h"
@@ -79,13 +81,27 @@ static int core_broadcast(lua_State *L) {
   return raise_bad_news(L, &h);
 }
 
-/* trace(executor, path | nil) */
+/* Of an executor that runs inline; as ccp_pool_trace. */
+static int trace_inline(ccp_executor *ex, const char *path, const char *name) {
+  ccp_trace *old = ex->by_caller.trace, *t = NULL;
+  int error;
+  if (path && (t = ccp_trace_open(path, 0)) == NULL)
+    return CCP_E_SYS;
+  if (t)
+    ccp_trace_worker(t, 0, 0, name);
+  ex->by_caller.trace = t;
+  error = old ? ccp_trace_close(old) : 0;
+  errno = error;
+  return error ? CCP_E_SYS : CCP_OK;
+}
+
+/* trace(executor, path | nil, name) */
 static int core_trace(lua_State *L) {
   ccp_executor *ex = ccp_executor_check(L, 1);
   const char *path = luaL_optstring(L, 2, NULL);
-  int rc;
-  luaL_argcheck(L, ex->handle, 1, "an executor with workers expected");
-  rc = ccp_pool_trace(ex->handle->pool, path);
+  const char *name = luaL_checkstring(L, 3);
+  int rc = ex->handle ? ccp_pool_trace(ex->handle->pool, path)
+                      : trace_inline(ex, path, name);
   return rc == CCP_OK ? 0 : ccp_error_raise(L, rc, path ? path : "trace");
 }
 

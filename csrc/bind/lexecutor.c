@@ -67,6 +67,9 @@ static int executor__gc(lua_State *L) {
   ccp_handle *h = ex->handle;
   ex->handle = NULL;
   ex->shut = 1;
+  if (ex->by_caller.trace && ex->client->epoch == ccp_process_epoch())
+    (void)ccp_trace_close(ex->by_caller.trace); /* a copy has no file to end */
+  ex->by_caller.trace = NULL;
   if (!h)
     return 0;
   /* the state that made it may have got it back, as a result for example: the

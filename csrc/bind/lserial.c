@@ -102,13 +102,28 @@ static void say_late(inline_run *r, const ccp_rules *view, int is_deadline) {
   r->status = CCP_R_TIMEOUT;
 }
 
+/* The row of an executor without workers is that of a first one. */
+static void note_run(ccp_inline *in, const ccp_rules *view, uint64_t number,
+                     int64_t began_ns) {
+  int64_t now = ccp_clock_now_ns();
+  if (in->off_record)
+    return;
+  ccp_histogram_add(&in->ran, now - began_ns, 1);
+  if (!in->trace)
+    return;
+  ccp_trace_item(in->trace, 0, 0, view ? view->name : NULL, number, began_ns,
+                 now);
+  if (ccp_trace_is_due(in->trace))
+    ccp_trace_flush(in->trace);
+}
+
 /* Runs the item as its rules say; deadline_ns: CCP_NEVER for none. */
 static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
                          const ccp_rules *view, int64_t deadline_ns,
                          ccp_inline *in) {
   ccp_inline unused = {0};
   ccp_pool_counts *counts = in->off_record ? &unused.counts : &in->counts;
-  ccp_histogram *ran = in->off_record ? &unused.ran : &in->ran;
+  uint64_t number = counts->submitted + 1;
   uint32_t left = view ? view->retries : 0;
   counts->submitted++;
   r->runs = 0;
@@ -120,7 +135,7 @@ static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
     r->until_ns = r->until_ns < deadline_ns ? r->until_ns : deadline_ns;
     if (!r->is_late) {
       run_item(L, r, item);
-      ccp_histogram_add(ran, ccp_clock_now_ns() - now, 1);
+      note_run(in, view, number, now);
       r->runs++;
     }
     if (r->is_late) {

@@ -253,8 +253,7 @@ end
 --- Starts to write a trace that Chrome's viewer opens: a row for each worker, a
 -- slice for each task.
 -- @tparam ?string path nil ends the trace
--- @raise SystemError if the file cannot be written; an error for the serial
---   executor, which has no workers
+-- @raise SystemError if the file cannot be written
 -- @usage
 -- local ex = ccpool.ThreadPoolExecutor(2)
 -- local path = os.tmpname()
@@ -269,8 +268,7 @@ function Executor:trace(path)
   if path ~= nil and type(path) ~= "string" then
     error(("bad argument #1 to 'trace' (path or nil expected, got %s)"):format(type(path)), 2)
   end
-  if self.kind == "serial" then error("a serial executor has no workers to trace", 2) end
-  core.trace(self, path)
+  core.trace(self, path, self.name)
 end
 
 --- The finalizer of an executor without workers runs before its end, unless it is

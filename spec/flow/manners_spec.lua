@@ -173,6 +173,32 @@ for kind, make in pools.all() do
   end)
 end
 
+describe("the serial executor's trace", function()
+  it("has a row, and a slice for each run of a task", function()
+    local path = os.tmpname()
+    local ex <close> = ccpool.SerialExecutor{ name = "inline" }
+    ex:trace(path)
+    ex:submit(math.abs, 1)
+    ex:with{ name = "named" }:map(math.abs, { 1, 2, 3 }):collect()
+    ex:with{ timeout = 0.01, retries = 1, name = "late" }:submit(function() while true do end end)
+      :exception()
+    ex:trace(nil)
+    ex:submit(math.abs, 1)
+    local file <close> = io.open(path)
+    local text = file:read("a")
+    os.remove(path)
+    assert.matches("^%[\n", text)
+    assert.matches("\n%]\n$", text)
+    local function count(what) return select(2, text:gsub(what, "")) end
+    assert.equal(1, count("inline_1"))
+    assert.equal(1, count('"task 1"'))
+    assert.equal(3, count('"named"'))
+    assert.equal(2, count('"late"'))
+    assert.equal(6, count('"ph":"X"'))
+    assert.is_true(ccpool.is_error(select(2, pcall(ex.trace, ex, "/no/such/place")), "SystemError"))
+  end)
+end)
+
 describe("an executor in its own tasks", function()
   it("may be a <close> variable there, and is not ended by it", function()
     local ex <close> = ccpool.ThreadPoolExecutor(1)
