@@ -50,7 +50,8 @@ typedef struct ccp_client {
   struct ccp_hand *hands; /* threads and processes by hand that were started */
   int callbacks;          /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
-  int calling;          /* callbacks that run now, one within the other */
+  int calling;              /* callbacks that run now, one within the other */
+  struct ccp_calling *call; /* borrowed: of the innermost; or NULL */
   ccp_unheard *unheard; /* owned: errors to be reported, the last one first */
   struct ccp_client *next; /* list of all clients of the process */
   int listed;

@@ -21,19 +21,20 @@ static void watch_pool(ccp_future *f) {
 }
 
 /* Where a callback was called from, and whether a hook has raised in it. */
-typedef struct calling {
+typedef struct ccp_calling {
   lua_Debug here;
   int by_hook;
 } calling;
 
-/* Message handler, upvalue: calling. Ctrl-C, and the end of a task that is told
+/* Message handler. Ctrl-C, and the end of a task that is told
 ** to stop, are errors that a hook raises; what is called from a hook says so.
 ** Only the levels above the call count: it may itself stand in a handler. */
 static int note_hook(lua_State *L) {
-  calling *call = lua_touserdata(L, lua_upvalueindex(1));
+  const ccp_client *c = ccp_client_peek(L); /* NULL: forked meanwhile */
+  calling *call = c ? c->call : NULL;
   lua_Debug ar;
-  for (int i = 0;
-       !call->by_hook && lua_getstack(L, i, &ar) && ar.i_ci != call->here.i_ci;
+  for (int i = 0; call && !call->by_hook && lua_getstack(L, i, &ar) &&
+                  ar.i_ci != call->here.i_ci;
        i++) {
     (void)lua_getinfo(L, "n", &ar);
     call->by_hook = ar.namewhat && strcmp(ar.namewhat, "hook") == 0;
@@ -43,15 +44,16 @@ static int note_hook(lua_State *L) {
 
 /* Calls the function below the n values on the top; gives what lua_pcall does.
 ** 1 in *by_hook: the error is an interruption of the program. */
-static int call_noting(lua_State *L, int n, int *by_hook) {
+static int call_noting(lua_State *L, ccp_client *c, int n, int *by_hook) {
   int base = lua_gettop(L) - n, status;
-  calling call = {.by_hook = 0};
+  calling call = {.by_hook = 0}, *around = c->call;
   (void)lua_getstack(L, 0, &call.here);
-  lua_pushlightuserdata(L, &call);
-  lua_pushcclosure(L, note_hook, 1);
+  c->call = &call;
+  lua_pushcfunction(L, note_hook);
   lua_insert(L, base);
   status = lua_pcall(L, n, 0, base);
   lua_remove(L, base);
+  c->call = around;
   *by_hook = call.by_hook;
   return status;
 }
@@ -64,12 +66,12 @@ static int run_callback(lua_State *L, ccp_client *c) {
   c->calling++;
   lua_pushvalue(L, -1);
   lua_insert(L, -3); /* future, callback, ccp_future */
-  status = call_noting(L, 1, &by_hook);
+  status = call_noting(L, c, 1, &by_hook);
   if (status != LUA_OK && !by_hook) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &reporter_key) == LUA_TFUNCTION) {
       lua_insert(L, -2);
       lua_pushvalue(L, -3);
-      if (call_noting(L, 2, &by_hook) != LUA_OK && !by_hook)
+      if (call_noting(L, c, 2, &by_hook) != LUA_OK && !by_hook)
         lua_pop(L, 1); /* a reporter that fails has nobody to tell */
     } else
       lua_pop(L, 2);
