@@ -24,7 +24,8 @@ Guard.__close = Guard.release
 --- An error of the method's caller, if it was not called with a colon.
 local function check_self(self, who)
   local meta = type(self) == "userdata" and getmetatable(self)
-  if not (type(meta) == "table" and tostring(meta.__name):find("^ccpool%.")) then
+  local ours = type(meta) == "table" and tostring(meta.__name):find("^ccpool%.")
+  if not (ours and self[who]) then
     error(("bad self of '%s' (call it with a colon)"):format(who), 3)
   end
 end
@@ -72,17 +73,30 @@ core.Value.lock = lock
 
 local Condition = core.Condition
 
-function Condition:acquire(timeout) return self:get_lock():acquire(timeout) end
+local function check_timeout(arg, who, timeout)
+  if timeout ~= nil and not (type(timeout) == "number" and timeout == timeout) then
+    error(("bad argument #%d to '%s' (timeout in seconds expected, got %s)")
+      :format(arg, who, tostring(timeout)), 3)
+  end
+end
 
-function Condition:release() return self:get_lock():release() end
+function Condition:acquire(timeout)
+  check_self(self, "acquire")
+  check_timeout(1, "acquire", timeout)
+  return self:get_lock():acquire(timeout)
+end
+
+function Condition:release()
+  check_self(self, "release")
+  local own = self:get_lock()
+  local ok, err = pcall(own.release, own)
+  if not ok then error(err, 2) end -- it is not held: blamed on the caller
+end
 
 function Condition:wait_for(predicate, timeout)
   check_self(self, "wait_for")
   check_callable(predicate, "wait_for")
-  if timeout ~= nil and not (type(timeout) == "number" and timeout == timeout) then
-    error(("bad argument #2 to 'wait_for' (timeout in seconds expected, got %s)")
-      :format(tostring(timeout)), 2)
-  end
+  check_timeout(2, "wait_for", timeout)
   local deadline = timeout and core.now() + timeout
   local value = predicate()
   while not value do
@@ -101,6 +115,11 @@ end
 
 function core.Dict:incr(key, n)
   check_self(self, "incr")
+  local of = type(key)
+  if of ~= "string" and of ~= "boolean" and not (of == "number" and key == key) then
+    error(("bad argument #1 to 'incr' (string, number or boolean expected, got %s)")
+      :format(of == "number" and "NaN" or of), 2)
+  end
   if n == nil then n = 1 end
   if type(n) ~= "number" then
     error(("bad argument #2 to 'incr' (number expected, got %s)"):format(type(n)), 2)
