@@ -14,6 +14,7 @@ local Guard = { __name = "ccpool.Guard" }
 Guard.__index = Guard
 
 function Guard:release()
+  if getmetatable(self) ~= Guard then error("bad self of 'release' (call it with a colon)", 2) end
   local held = self._held
   self._held = nil
   if held then held:release() end
@@ -72,6 +73,7 @@ core.Value.lock = lock
 -- ---------------------------------------------------------------- Condition
 
 local Condition = core.Condition
+local UNHELD = "wait on a Condition whose lock is not held" -- as csrc/bind/lcondition.c says it
 
 local function check_timeout(arg, who, timeout)
   if timeout ~= nil and not (type(timeout) == "number" and timeout == timeout) then
@@ -100,7 +102,12 @@ function Condition:wait_for(predicate, timeout)
   local deadline = timeout and core.now() + timeout
   local value = predicate()
   while not value do
-    if not self:wait(deadline and deadline - core.now()) then return predicate() end
+    local ok, told = pcall(self.wait, self, deadline and deadline - core.now())
+    if not ok then -- not held: blamed on the caller; what interrupts it passes as it is
+      error(told, told == UNHELD and 2 or 0)
+    elseif not told then
+      return predicate()
+    end
     value = predicate()
   end
   return value

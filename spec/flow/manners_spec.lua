@@ -300,6 +300,8 @@ describe("shared objects", function()
     misuse(function() changed.acquire(queue) end, "acquire")
     misuse(function() changed.release() end, "release")
     misuse(function() changed:release() end, "release")
+    misuse(function() changed:wait_for(function() end) end, "not held")
+    misuse(function() ccpool.Lock():guard().release() end, "release")
     misuse(function() changed:acquire("1") end, "#1", "acquire")
     misuse(function() ccpool.Thread{ target = print }.start(ccpool.ThreadPoolExecutor(1)) end,
       "'start'")
