@@ -17,7 +17,9 @@ function Guard:release()
   if getmetatable(self) ~= Guard then error("bad self of 'release' (call it with a colon)", 2) end
   local held = self._held
   self._held = nil
-  if held then held:release() end
+  if not held then return end
+  local ok, err = pcall(held.release, held)
+  if not ok then error(err, 2) end -- somebody has released it already
 end
 
 Guard.__close = Guard.release
