@@ -42,6 +42,7 @@ build = {
         "csrc/bind/lerror.c",
         "csrc/bind/levent.c",
         "csrc/bind/lexecutor.c",
+        "csrc/bind/lexecutor_self.c",
         "csrc/bind/lfuture.c",
         "csrc/bind/lfuture_attempts.c",
         "csrc/bind/lfuture_deliver.c",
@@ -232,6 +233,7 @@ build = {
     ["ccpool.sharing"] = "lua/ccpool/sharing.lua",
     ["ccpool.thread"] = "lua/ccpool/thread.lua",
     ["ccpool.types"] = "lua/ccpool/types.lua",
+    ["ccpool.view"] = "lua/ccpool/view.lua",
     ["ccpool.waiting"] = "lua/ccpool/waiting.lua",
     -- end
   },

@@ -50,7 +50,8 @@ typedef struct ccp_client {
   struct ccp_hand *hands; /* threads and processes by hand that were started */
   int callbacks;          /* registry reference: futures whose callbacks wait */
   lua_Integer callback_first, callback_n;
-  int calling;          /* callbacks that run now, one within the other */
+  int calling;              /* callbacks that run now, one within the other */
+  struct ccp_calling *call; /* borrowed: of the innermost; or NULL */
   ccp_unheard *unheard; /* owned: errors to be reported, the last one first */
   struct ccp_client *next; /* list of all clients of the process */
   int listed;
@@ -140,7 +141,8 @@ void ccp_future_deliver(lua_State *L, ccp_client *c, ccp_task *t,
                         int in_flight);
 /* lmap.c: a chunk has new replies, or is finished. */
 void ccp_map_deliver(ccp_chunk *chunk);
-/* lfuture.c: runs the callbacks that wait; returns how many futures had some.*/
+/* lfuture_watch.c: runs the callbacks that wait; returns how many futures had
+** some. Raises what a hook has raised inside of one: those behind it stay. */
 int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
 
 /* lfuture_unheard.c: a finished call that is not delivered any more. */

@@ -4,16 +4,21 @@
 */
 #include "bind/lexecutor.h"
 
+#include <errno.h>
+
 #include "bind/lerror.h"
 #include "bind/lserial.h"
 #include "os/clock.h"
 #include "os/codes.h"
+#include "worker/vm.h"
 
 /* resize(executor, n) */
 static int core_resize(lua_State *L) {
-  ccp_executor *ex = ccp_executor_check(L, 1);
+  ccp_executor *ex = ccp_executor_push(L, 1);
   lua_Integer n = luaL_checkinteger(L, 2);
   int rc = CCP_OK;
+  if (!ex->handle)
+    ccp_executor_check_inline(L, ex, lua_gettop(L));
   luaL_argcheck(L, n >= 1 && n <= CCP_WORKERS_MOST, 2, "number of workers");
   if (ex->handle)
     rc = ccp_pool_resize(ex->handle->pool, (uint32_t)n);
@@ -63,6 +68,10 @@ static int core_broadcast(lua_State *L) {
   luaL_checkstack(L, 8, "too many arguments");
   ccp_buf_reset(out);
   h.pool = ex->handle->pool;
+  if (ccp_self_pool() == h.pool) /* it runs between two tasks of each worker */
+    return ccp_error_raise(L, CCP_E_DEADLOCK,
+                           "a task of this executor cannot wait for its "
+                           "broadcast");
   rc = ccp_encode_call(L, 2, n - 1, what, out, ccp_pool_funcs(h.pool));
   if (rc == CCP_OK)
     rc = ccp_pool_broadcast(h.pool, out->data, out->len, &h.number);
@@ -72,13 +81,27 @@ static int core_broadcast(lua_State *L) {
   return raise_bad_news(L, &h);
 }
 
-/* trace(executor, path | nil) */
+/* Of an executor that runs inline; as ccp_pool_trace. */
+static int trace_inline(ccp_executor *ex, const char *path, const char *name) {
+  ccp_trace *old = ex->by_caller.trace, *t = NULL;
+  int error;
+  if (path && (t = ccp_trace_open(path, 0)) == NULL)
+    return CCP_E_SYS;
+  if (t)
+    ccp_trace_worker(t, 0, 0, name);
+  ex->by_caller.trace = t;
+  error = old ? ccp_trace_close(old) : 0;
+  errno = error;
+  return error ? CCP_E_SYS : CCP_OK;
+}
+
+/* trace(executor, path | nil, name) */
 static int core_trace(lua_State *L) {
   ccp_executor *ex = ccp_executor_check(L, 1);
   const char *path = luaL_optstring(L, 2, NULL);
-  int rc;
-  luaL_argcheck(L, ex->handle, 1, "an executor with workers expected");
-  rc = ccp_pool_trace(ex->handle->pool, path);
+  const char *name = luaL_checkstring(L, 3);
+  int rc = ex->handle ? ccp_pool_trace(ex->handle->pool, path)
+                      : trace_inline(ex, path, name);
   return rc == CCP_OK ? 0 : ccp_error_raise(L, rc, path ? path : "trace");
 }
 

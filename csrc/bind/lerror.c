@@ -74,7 +74,7 @@ int ccp_error_raise(lua_State *L, int code, const char *what) {
       {CCP_E_NOMEM, "MemoryLimitError", "not enough memory"},
       {CCP_E_DEADLOCK, "DeadlockError", "the tasks wait for each other"},
       {CCP_E_TIMEOUT, "TimeoutError", "timed out"},
-      {CCP_E_FULL, "QueueFullError", "no room"},
+      {CCP_E_FULL, "QueueFullError", "the queue is full"},
       {CCP_E_CLOSED, "ShutdownError", "the executor was shut down"},
       {CCP_E_BADDATA, "SystemError", "malformed data"},
   };
@@ -136,10 +136,29 @@ static void of_crash(lua_State *L, const void *bytes, size_t len) {
   lua_remove(L, -2);
 }
 
+/* Stack: error, traceback. An error object of ours says where it was raised, if
+** it does not yet. */
+static void keep_traceback(lua_State *L) {
+  int err = lua_gettop(L) - 1, is_ours;
+  if (!lua_istable(L, err) || !lua_isstring(L, err + 1) ||
+      luaL_getmetafield(L, err, "__name") == LUA_TNIL)
+    return;
+  is_ours =
+      lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "ccpool.Error") == 0;
+  lua_pushliteral(L, "traceback");
+  if (is_ours && lua_rawget(L, err) == LUA_TNIL) {
+    lua_pushliteral(L, "traceback");
+    lua_pushvalue(L, err + 1);
+    lua_rawset(L, err);
+  }
+  lua_settop(L, err + 1);
+}
+
 static void of_error(lua_State *L, const void *bytes, size_t len) {
   size_t used;
   int n = ccp_decode(L, bytes, len, &used, NULL);
   lua_settop(L, lua_gettop(L) - n + 2);
+  keep_traceback(L);
 }
 
 static void plain_of(lua_State *L, const char *kind, const void *bytes,
@@ -179,12 +198,17 @@ void ccp_error_broken(lua_State *L) {
 }
 
 static void of_broken(lua_State *L, const unsigned char *bytes, size_t len) {
-  if (len > 0 && bytes[0] != CCP_R_BROKEN) {
+  if (len > 0 && bytes[0] != CCP_R_BROKEN)
     ccp_error_of_reply(L, bytes[0], bytes + 1, len - 1);
-    lua_pop(L, 1);
-  } else
+  else {
     lua_pushnil(L);
+    lua_pushnil(L);
+  }
+  lua_insert(L, -2); /* where the cause was raised, cause */
   ccp_error_broken(L);
+  lua_insert(L, -2);
+  keep_traceback(L);
+  lua_pop(L, 1);
 }
 
 /* The path, then, behind a zero, what a `save` raised. */

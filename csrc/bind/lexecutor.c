@@ -14,31 +14,7 @@
 #include "os/codes.h"
 #include "os/process.h"
 
-#define MAGIC 0xe8ec0705u
-
 static const char class_key = 0; /* its address: in the registry */
-
-ccp_executor *ccp_executor_push(lua_State *L, int arg) {
-  ccp_executor *ex = NULL;
-  if (lua_istable(L, arg)) {
-    lua_rawgeti(L, arg, 1);
-    if (lua_rawlen(L, -1) == sizeof *ex) /* light userdata have no length */
-      ex = lua_touserdata(L, -1);
-  }
-  if (!ex || ex->magic != MAGIC)
-    luaL_typeerror(L, arg, "ccpool executor");
-  if (ex->handle && !ex->handle->pool)
-    luaL_error(L, "this executor's Lua state is being closed");
-  if (ex->handle && !ccp_pool_is_ours(ex->handle->pool))
-    luaL_error(L, "this executor belongs to the process that made it");
-  return ex;
-}
-
-ccp_executor *ccp_executor_check(lua_State *L, int arg) {
-  ccp_executor *ex = ccp_executor_push(L, arg);
-  lua_pop(L, 1);
-  return ex;
-}
 
 void ccp_check_target(lua_State *L, int arg) {
   int type = lua_type(L, arg);
@@ -54,6 +30,16 @@ void ccp_executor_check_inline(lua_State *L, ccp_executor *ex, int self) {
   lua_getiuservalue(L, self, 1);
   ccp_error_broken(L);
   lua_error(L);
+}
+
+void ccp_executor_check_open(lua_State *L, ccp_executor *ex) {
+  ccp_bytes cause;
+  if (ccp_pool_life_now(ex->handle->pool) != CCP_P_OPEN)
+    (void)ccp_error_raise(L, CCP_E_CLOSED, NULL);
+  if (!ccp_pool_cause(ex->handle->pool, &cause))
+    return;
+  ccp_bytes_free(&cause);
+  (void)ccp_executor_raise(L, ex, CCP_E_BROKEN);
 }
 
 int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code) {
@@ -82,6 +68,9 @@ static int executor__gc(lua_State *L) {
   ccp_handle *h = ex->handle;
   ex->handle = NULL;
   ex->shut = 1;
+  if (ex->by_caller.trace && ex->client->epoch == ccp_process_epoch())
+    (void)ccp_trace_close(ex->by_caller.trace); /* a copy has no file to end */
+  ex->by_caller.trace = NULL;
   if (!h)
     return 0;
   /* the state that made it may have got it back, as a result for example: the
@@ -96,7 +85,7 @@ static ccp_executor *new_executor(lua_State *L) {
   ccp_client *c = ccp_client_get(L); /* first: it is to be finalized last */
   ccp_executor *ex = lua_newuserdatauv(L, sizeof *ex, 1);
   memset(ex, 0, sizeof *ex);
-  ex->magic = MAGIC;
+  ex->magic = CCP_EXECUTOR_MAGIC;
   ex->client = c;
   ex->by_caller.grace_ns = CCP_NS_PER_S;
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
@@ -337,7 +326,7 @@ static int core_wait_closed(lua_State *L) {
 static int is_warm(lua_State *L, void *ud) {
   ccp_executor *ex = ud;
   (void)L;
-  return ccp_pool_ready(ex->handle->pool) >= ex->max_workers ||
+  return ccp_pool_ready(ex->handle->pool) >= ccp_executor_size(ex) ||
          ccp_pool_warmup(ex->handle->pool) != CCP_OK;
 }
 
@@ -345,8 +334,11 @@ static int is_warm(lua_State *L, void *ud) {
 static int core_warmup(lua_State *L) {
   ccp_executor *ex = check_owner(L, "warmup");
   int rc;
-  if (!ex->handle)
-    return ex->shut ? ccp_error_raise(L, CCP_E_CLOSED, NULL) : 0;
+  if (!ex->handle) {
+    (void)ccp_executor_push(L, 1);
+    ccp_executor_check_inline(L, ex, lua_gettop(L));
+    return 0;
+  }
   rc = ccp_pool_warmup(ex->handle->pool);
   if (rc == CCP_OK)
     (void)ccp_client_wait(L, ex->client, ex->handle->pool, CCP_NEVER, is_warm,
@@ -380,5 +372,6 @@ void ccp_executor_functions(lua_State *L) {
                                        {"sendable", core_sendable},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  ccp_executor_self_functions(L);
   make_class(L);
 }

@@ -8,6 +8,8 @@
 #include "bind/lserial.h"
 #include "task/rules.h"
 
+#define CCP_EXECUTOR_MAGIC 0xe8ec0705u
+
 enum { CCP_QUICK_BYTES = 12 };
 
 /* What submit does while as many tasks wait as may. */
@@ -37,6 +39,9 @@ ccp_executor *ccp_executor_check(lua_State *L, int arg);
 /* The same, and leaves its userdata on the stack. */
 ccp_executor *ccp_executor_push(lua_State *L, int arg);
 
+/* How many workers it may have now: other states may resize it. */
+uint32_t ccp_executor_size(const ccp_executor *ex);
+
 /* Raises the error that a submit to this executor gave. */
 int ccp_executor_raise(lua_State *L, ccp_executor *ex, int code);
 
@@ -55,11 +60,15 @@ void ccp_executor_wait_for_room(lua_State *L, ccp_executor *ex);
 ** userdata is at index 'self', takes no more calls. */
 void ccp_executor_check_inline(lua_State *L, ccp_executor *ex, int self);
 
+/* The same for an executor with a pool. */
+void ccp_executor_check_open(lua_State *L, ccp_executor *ex);
+
 /* Checks that argument 'arg' is something a worker can call. */
 void ccp_check_target(lua_State *L, int arg);
 
 /* Add functions to the module table on top of the stack. */
 void ccp_executor_functions(lua_State *L);
+void ccp_executor_self_functions(lua_State *L);
 void ccp_map_functions(lua_State *L);
 void ccp_rules_functions(lua_State *L);
 void ccp_crew_functions(lua_State *L);

@@ -4,6 +4,8 @@
 */
 #include "bind/lfuture_state.h"
 
+#include <string.h>
+
 #include "bind/lerror.h"
 #include "os/codes.h"
 #include "os/fd.h"
@@ -18,27 +20,86 @@ static void watch_pool(ccp_future *f) {
   f->marks |= WATCHED;
 }
 
+/* Where a callback was called from, and whether a hook has raised in it. */
+typedef struct ccp_calling {
+  lua_Debug here;
+  int by_hook;
+} calling;
+
+/* Message handler. Ctrl-C, and the end of a task that is told
+** to stop, are errors that a hook raises; what is called from a hook says so.
+** Only the levels above the call count: it may itself stand in a handler. */
+static int note_hook(lua_State *L) {
+  const ccp_client *c = ccp_client_peek(L); /* NULL: forked meanwhile */
+  calling *call = c ? c->call : NULL;
+  lua_Debug ar;
+  for (int i = 0; call && !call->by_hook && lua_getstack(L, i, &ar) &&
+                  ar.i_ci != call->here.i_ci;
+       i++) {
+    (void)lua_getinfo(L, "n", &ar);
+    call->by_hook = ar.namewhat && strcmp(ar.namewhat, "hook") == 0;
+  }
+  return 1;
+}
+
+/* Calls the function below the n values on the top; gives what lua_pcall does.
+** 1 in *by_hook: the error is an interruption of the program. */
+static int call_noting(lua_State *L, ccp_client *c, int n, int *by_hook) {
+  int base = lua_gettop(L) - n, status;
+  calling call = {.by_hook = 0}, *around = c->call;
+  (void)lua_getstack(L, 0, &call.here);
+  c->call = &call;
+  lua_pushcfunction(L, note_hook);
+  lua_insert(L, base);
+  status = lua_pcall(L, n, 0, base);
+  lua_remove(L, base);
+  c->call = around;
+  *by_hook = call.by_hook;
+  return status;
+}
+
 /* Stack on entry: ..., callback, future. Pops both. Who asks for a result that
-** is there runs no other callback meanwhile. */
-static void run_callback(lua_State *L, ccp_client *c) {
+** is there runs no other callback meanwhile. True: the program was interrupted
+** meanwhile; the error is on the top. */
+static int run_callback(lua_State *L, ccp_client *c) {
+  int by_hook, status;
   c->calling++;
   lua_pushvalue(L, -1);
   lua_insert(L, -3); /* future, callback, ccp_future */
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+  status = call_noting(L, c, 1, &by_hook);
+  if (status != LUA_OK && !by_hook) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &reporter_key) == LUA_TFUNCTION) {
       lua_insert(L, -2);
       lua_pushvalue(L, -3);
-      if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+      if (call_noting(L, c, 2, &by_hook) != LUA_OK && !by_hook)
         lua_pop(L, 1); /* a reporter that fails has nobody to tell */
     } else
       lua_pop(L, 2);
   }
-  lua_pop(L, 1);
+  lua_remove(L, by_hook ? -2 : -1); /* the future */
   c->calling--;
+  return by_hook;
 }
 
 void ccp_future_set_reporter(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &reporter_key);
+}
+
+/* Stack: future, table of its callbacks; those behind the i-th have not run. It
+** is the first again. */
+static void put_back(lua_State *L, ccp_client *c, int f, lua_Integer i) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  while (lua_rawgeti(L, f + 2, ++i) != LUA_TNIL)
+    lua_rawseti(L, -2, ++n);
+  lua_pop(L, 1);
+  lua_setfield(L, f + 1, "callbacks");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, c->callbacks);
+  lua_pushvalue(L, f);
+  lua_rawseti(L, -2, --c->callback_first);
+  lua_pop(L, 1);
+  c->callback_n++;
+  ccp_future_note();
 }
 
 /* Each future is taken out before its callbacks run: they may wait, and come
@@ -47,7 +108,7 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
   int n = 0;
   for (; c->callback_n > 0; n++) {
     int f;
-    luaL_checkstack(L, 8, NULL);
+    luaL_checkstack(L, 12, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->callbacks);
     lua_rawgeti(L, -1, c->callback_first);
     lua_pushnil(L);
@@ -62,7 +123,10 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
     lua_setfield(L, -3, "callbacks");
     for (lua_Integer i = 1; lua_rawgeti(L, f + 2, i) != LUA_TNIL; i++) {
       lua_pushvalue(L, f);
-      run_callback(L, c);
+      if (run_callback(L, c)) {
+        put_back(L, c, f, i);
+        return lua_error(L);
+      }
     }
     lua_settop(L, f - 1);
   }
@@ -97,8 +161,7 @@ static int future_add_done_callback(lua_State *L) {
   ccp_future_looked(L, f, 1); /* the callback will */
   if (ccp_future_refresh(L, f)) {
     lua_pushvalue(L, 1);
-    run_callback(L, ccp_client_get(L));
-    return 0;
+    return run_callback(L, ccp_client_get(L)) ? lua_error(L) : 0;
   }
   ccp_future_push_extras(L, f, 1);
   append_to(L, "callbacks");

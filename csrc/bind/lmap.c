@@ -367,22 +367,22 @@ static void collect_item(lua_State *L, const ccp_map *m, lua_Integer index,
 static int map_collect(lua_State *L) {
   ccp_map *m = check(L, 1);
   ccp_chunk *c;
-  lua_Integer items = 0;
+  lua_Integer items = 0, last = 0; /* last: others may have been given before */
   lua_settop(L, 1);
   lua_createtable(L, m->n > 0 && m->n < PRESIZE_MOST ? (int)m->n : 0, 1);
-  lua_pushnil(L);
+  if (m->returns_errors)
+    lua_newtable(L);
+  else
+    lua_pushnil(L);
   while ((c = advance(L, m)) != NULL) {
     int n = 0;
     lua_Integer index = give(L, m, c, 0, &n);
-    if (items == 0 && m->returns_errors) {
-      lua_newtable(L);
-      lua_replace(L, FAILURES);
-    }
     collect_item(L, m, index, n);
+    last = index > last ? index : last;
     if (++items % HOOKS_EVERY == 0)
       ccp_client_run_hooks(L);
   }
-  lua_pushinteger(L, items);
+  lua_pushinteger(L, last);
   lua_setfield(L, LIST, "n");
   return 2;
 }
@@ -432,11 +432,10 @@ static void encode_function(lua_State *L, ccp_map *m) {
     (void)ccp_error_raise(L, rc, NULL);
 }
 
-static void refuse_hole(lua_State *L, lua_Integer i) {
+static void refuse_hole(lua_State *L, const ccp_map *m, lua_Integer i) {
   luaL_where(L, 2); /* the program: this is called by map's Lua part */
-  lua_pushfstring(L,
-                  "bad argument #2 to 'map' (element %I of the array is nil)",
-                  (LUAI_UACINT)i);
+  lua_pushfstring(L, "bad argument #2 to '%s' (element %I of the array is nil)",
+                  m->star ? "starmap" : "map", (LUAI_UACINT)i);
   lua_concat(L, 2);
   lua_error(L);
 }
@@ -464,11 +463,11 @@ static void check_holes(lua_State *L, const ccp_map *m) {
   lua_getiuservalue(L, 1, CCP_MAP_SOURCE);
   for (lua_Integer i = 1; i <= m->n && m->n <= SCAN_MOST; i++) {
     if (lua_rawgeti(L, -1, i) == LUA_TNIL)
-      refuse_hole(L, i);
+      refuse_hole(L, m, i);
     lua_pop(L, 1);
   }
   if (goes_on(L, m->n))
-    refuse_hole(L, m->n + 1);
+    refuse_hole(L, m, m->n + 1);
   lua_pop(L, 1);
 }
 
@@ -483,13 +482,16 @@ static int core_map(lua_State *L) {
   if (!ex->handle) {
     ccp_executor_check_inline(L, ccp_executor_push(L, 1), 10);
     lua_settop(L, 9);
-  }
+  } else /* without items, too, nothing is submitted to one that has ended */
+    ccp_executor_check_open(L, ex);
   m = push_map(L, ex);
   m->begun_ns = ccp_clock_now_ns();
   m->deadline_ns = deadline;
   m->view = ccp_rules_check(L, 1);
   m->places = UINT64_MAX;
-  m->chunksize = (uint32_t)luaL_checkinteger(L, 4);
+  m->chunksize = luaL_checkinteger(L, 4) < CCP_ITEMS_MOST
+                     ? (uint32_t)luaL_checkinteger(L, 4)
+                     : CCP_ITEMS_MOST;
   m->buffersize = (uint64_t)luaL_checkinteger(L, 5);
   m->ordered = (uint8_t)lua_toboolean(L, 6);
   m->returns_errors = (uint8_t)lua_toboolean(L, 8);

@@ -33,9 +33,9 @@ static int pull_array(lua_State *L, ccp_map *m) {
   lua_remove(L, -2);
   if (lua_isnil(L, -1))
     return luaL_error(L,
-                      "bad argument #2 to 'map' (element %I of the array is "
+                      "bad argument #2 to '%s' (element %I of the array is "
                       "nil)",
-                      (LUAI_UACINT)i);
+                      m->star ? "starmap" : "map", (LUAI_UACINT)i);
   return 1;
 }
 
@@ -61,7 +61,9 @@ static int unpack_star(lua_State *L, const ccp_map *m) {
   n = lua_getfield(L, t, "n") == LUA_TNUMBER ? lua_tointeger(L, -1)
                                              : (lua_Integer)lua_rawlen(L, t);
   lua_pop(L, 1);
-  luaL_argcheck(L, n >= 0 && n < 1000000, 3, "too many arguments in an item");
+  if (n < 0 || n >= 1000000)
+    return luaL_error(L, "starmap: item %I says that it has %I arguments",
+                      (LUAI_UACINT)m->pulled + 1, (LUAI_UACINT)n);
   luaL_checkstack(L, (int)n + 4, "too many arguments");
   for (lua_Integer i = 1; i <= n; i++)
     lua_rawgeti(L, t, i);

@@ -44,18 +44,16 @@ static lua_Integer integer_field(lua_State *L, const char *name) {
 /* rules(options) -> userdata for the second place of a view. */
 static int core_rules(lua_State *L) {
   ccp_rules *r;
+  lua_Integer retries;
   luaL_checktype(L, 1, LUA_TTABLE);
   r = lua_newuserdatauv(L, sizeof *r, 0);
   memset(r, 0, sizeof *r);
-  if (luaL_newmetatable(L, CLASS)) {
-    lua_pushcfunction(L, rules__gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  r->timeout_ns = ns_field(L, "timeout", 1, 0); /* 0: none */
+  luaL_setmetatable(L, CLASS);
+  r->timeout_ns = ns_field(L, "timeout", CCP_NO_TIME, 0); /* 0: none */
   r->deadline_ns = ns_field(L, "deadline", 0, CCP_NEVER);
   r->priority = (int32_t)integer_field(L, "priority");
-  r->retries = (uint32_t)integer_field(L, "retries");
+  retries = integer_field(L, "retries");
+  r->retries = retries < UINT32_MAX ? (uint32_t)retries : UINT32_MAX;
   if (lua_getfield(L, 1, "name") == LUA_TSTRING) {
     r->name = strdup(lua_tostring(L, -1));
     if (!r->name)
@@ -90,7 +88,47 @@ int ccp_rules_apply(ccp_task *t, const ccp_rules *view) {
   return CCP_OK;
 }
 
+/* save(rules) -> options, from which core_rules makes the same: a view travels
+** with its executor. */
+static int rules_save(lua_State *L) {
+  const ccp_rules *r = luaL_checkudata(L, 1, CLASS);
+  lua_createtable(L, 0, 5);
+  if (r->timeout_ns == CCP_NO_TIME)
+    lua_pushnumber(L, 0);
+  else if (r->timeout_ns)
+    lua_pushnumber(L, (lua_Number)r->timeout_ns / CCP_NS_PER_S);
+  else
+    lua_pushnil(L);
+  lua_setfield(L, -2, "timeout");
+  if (r->deadline_ns != CCP_NEVER)
+    lua_pushnumber(L, (lua_Number)r->deadline_ns / CCP_NS_PER_S);
+  else
+    lua_pushnil(L);
+  lua_setfield(L, -2, "deadline");
+  lua_pushinteger(L, r->priority);
+  lua_setfield(L, -2, "priority");
+  lua_pushinteger(L, r->retries);
+  lua_setfield(L, -2, "retries");
+  lua_pushstring(L, r->name);
+  lua_setfield(L, -2, "name");
+  return 1;
+}
+
+/* The class is registered as a type that travels. Once per state. */
+static void make_class(lua_State *L) {
+  luaL_newmetatable(L, CLASS);
+  lua_pushcfunction(L, rules__gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, ccp_codec_register);
+  lua_pushliteral(L, CLASS);
+  lua_rotate(L, -3, 2); /* register, name, class */
+  lua_pushcfunction(L, rules_save);
+  lua_pushcfunction(L, core_rules);
+  lua_call(L, 4, 0);
+}
+
 void ccp_rules_functions(lua_State *L) {
   lua_pushcfunction(L, core_rules);
   lua_setfield(L, -2, "rules");
+  make_class(L);
 }

@@ -21,13 +21,14 @@ typedef struct inline_run {
   int64_t grace_ns;
   int64_t insist_ns; /* late: from then on it fails wherever it gets to */
   int is_late;
-  uint32_t runs; /* of one task */
-  lua_State *L;  /* the one that the item was called in */
+  int interrupted; /* it, and the program around it; by Ctrl-C for example */
+  uint32_t runs;   /* of one task */
+  lua_State *L;    /* the one that the item was called in */
 } inline_run;
 
 enum { HOOK_EVERY = 1000 }; /* instructions between two looks at the clock */
 
-static const char run_key = 0; /* its address: in the registry */
+static const char run_key = 0, interrupt_key = 0; /* addresses: registry keys */
 
 /* The inline_run whose call is at work; those around it wait. Its error is
 ** raised once, so that handlers can put things in order. What goes on after the
@@ -78,25 +79,71 @@ static int protected_item(lua_State *L) {
   return 0;
 }
 
+/* Message handler. What a hook of C code raises, that of Ctrl-C or of a worker
+** that is told to stop, is meant for the whole program and not for the call at
+** hand: it is kept, to be known again by the calls around this one. */
+static int take_message(lua_State *L) {
+  lua_Debug ar;
+  if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && ar.namewhat &&
+      strcmp(ar.namewhat, "hook") == 0) {
+    lua_pushvalue(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &interrupt_key);
+  }
+  return ccp_caller_traceback(L);
+}
+
+/* Is the error on the top such an interruption? */
+static int is_interruption(lua_State *L) {
+  int same = lua_rawgetp(L, LUA_REGISTRYINDEX, &interrupt_key) != LUA_TNIL &&
+             lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return same;
+}
+
+static int raise_interruption(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &interrupt_key);
+  return lua_error(L);
+}
+
 static void run_item(lua_State *L, inline_run *r, const ccp_item *item) {
   int base = lua_gettop(L), status;
   luaL_checkstack(L, 4, NULL);
   r->item = item;
-  lua_pushcfunction(L, ccp_caller_traceback);
+  r->interrupted = 0;
+  lua_pushcfunction(L, take_message);
   lua_pushcfunction(L, protected_item);
   lua_pushlightuserdata(L, r);
   status = r->until_ns == CCP_NEVER ? lua_pcall(L, 1, 0, base + 1)
                                     : call_watched(L, r, base);
-  if (status != LUA_OK)
+  if (status != LUA_OK) {
+    r->interrupted = !r->is_late && is_interruption(L);
     r->status = ccp_caller_failed(L, &r->caller, status);
+  }
   lua_settop(L, base);
 }
 
-static void say_late(inline_run *r) {
-  static const char text[] = "the task's time was up";
+/* In the words of a pool; is_deadline: it was that which has passed. */
+static void say_late(inline_run *r, const ccp_rules *view, int is_deadline) {
+  char text[CCP_RULES_TEXT];
+  ccp_rules_say_late(view, is_deadline, text);
   ccp_buf_reset(&r->caller.out);
-  (void)ccp_buf_put(&r->caller.out, text, sizeof text - 1);
+  (void)ccp_buf_put(&r->caller.out, text, strlen(text));
   r->status = CCP_R_TIMEOUT;
+}
+
+/* The row of an executor without workers is that of a first one. */
+static void note_run(ccp_inline *in, const ccp_rules *view, uint64_t number,
+                     int64_t began_ns) {
+  int64_t now = ccp_clock_now_ns();
+  if (in->off_record)
+    return;
+  ccp_histogram_add(&in->ran, now - began_ns, 1);
+  if (!in->trace)
+    return;
+  ccp_trace_item(in->trace, 0, 0, view ? view->name : NULL, number, began_ns,
+                 now);
+  if (ccp_trace_is_due(in->trace))
+    ccp_trace_flush(in->trace);
 }
 
 /* Runs the item as its rules say; deadline_ns: CCP_NEVER for none. */
@@ -105,26 +152,34 @@ static void run_by_rules(lua_State *L, inline_run *r, const ccp_item *item,
                          ccp_inline *in) {
   ccp_inline unused = {0};
   ccp_pool_counts *counts = in->off_record ? &unused.counts : &in->counts;
-  ccp_histogram *ran = in->off_record ? &unused.ran : &in->ran;
+  uint64_t number = counts->submitted + 1;
   uint32_t left = view ? view->retries : 0;
   counts->submitted++;
   r->runs = 0;
   for (;;) {
     int64_t now = ccp_clock_now_ns();
-    r->is_late = now >= deadline_ns;
+    r->is_late =
+        now >= deadline_ns || (view && view->timeout_ns == CCP_NO_TIME);
     r->until_ns = view && view->timeout_ns ? now + view->timeout_ns : CCP_NEVER;
     r->until_ns = r->until_ns < deadline_ns ? r->until_ns : deadline_ns;
     if (!r->is_late) {
       run_item(L, r, item);
-      ccp_histogram_add(ran, ccp_clock_now_ns() - now, 1);
+      note_run(in, view, number, now);
       r->runs++;
     }
+    if (r->interrupted) {
+      ccp_buf_reset(&r->caller.out);
+      r->status = CCP_R_CANCELLED;
+      counts->cancelled++;
+      return;
+    }
     if (r->is_late) {
-      say_late(r);
+      say_late(r, view, r->until_ns == deadline_ns);
       counts->timeouts++;
     }
     if (r->status != CCP_R_TIMEOUT || left == 0 ||
-        ccp_clock_now_ns() >= deadline_ns)
+        ccp_clock_now_ns() >= deadline_ns ||
+        view->timeout_ns == CCP_NO_TIME) /* that does not start at all */
       break;
     left--;
     counts->retries++;
@@ -173,6 +228,8 @@ void ccp_serial_call(lua_State *L, const void *body, size_t len, int future,
   if (r->runs > 0)
     ccp_future_ran_here(L, future, r->runs - 1);
   ccp_buf_fini(&r->caller.out);
+  if (r->interrupted)
+    (void)raise_interruption(L);
   lua_pop(L, 1);
 }
 
@@ -256,7 +313,8 @@ void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
   item.first = 1;
   for (uint32_t i = 0; i < chunk->task.items; i++) {
     item.args = part(item.args + item.args_len, &item.args_len);
-    run_by_rules(L, r, &item, view, deadline_ns, in);
+    if (!r->interrupted)
+      run_by_rules(L, r, &item, view, deadline_ns, in);
     if (ccp_chunk_add_reply(chunk, (uint8_t)r->status, r->caller.out.data,
                             r->caller.out.len, 0) != CCP_OK)
       chunk->task.status = CCP_R_MEMORY;
@@ -266,5 +324,7 @@ void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
   chunk->known = chunk->task.items;
   chunk->finished = 1;
   ccp_buf_fini(&r->caller.out);
+  if (r->interrupted) /* what is left of the chunk was cancelled */
+    (void)raise_interruption(L);
   lua_pop(L, 1);
 }

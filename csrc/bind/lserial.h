@@ -7,6 +7,7 @@
 #include <lua.h>
 
 #include "pool/pool.h"
+#include "pool/trace.h"
 #include "task/histogram.h"
 #include "task/rules.h"
 
@@ -16,6 +17,7 @@ typedef struct ccp_inline {
   int off_record; /* nothing is counted now */
   ccp_pool_counts counts;
   ccp_histogram ran; /* each time that a call was run */
+  ccp_trace *trace;  /* owned; NULL: none */
 } ccp_inline;
 
 /* Runs the call in 'body', whose functions are kept in funcs (may be NULL), and

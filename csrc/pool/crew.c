@@ -14,8 +14,12 @@
 
 /* ------------------------------------------------------------ how many */
 
-uint32_t ccp_pool_size(const ccp_pool *p) {
-  return p->max_workers;
+uint32_t ccp_pool_size(ccp_pool *p) {
+  uint32_t n;
+  ccp_lock_acquire(&p->lock);
+  n = p->max_workers;
+  ccp_lock_release(&p->lock);
+  return n;
 }
 
 int ccp_pool_resize(ccp_pool *p, uint32_t n) {
@@ -108,10 +112,10 @@ int ccp_pool_warmup(ccp_pool *p) {
   ccp_lock_acquire(&p->lock);
   if (p->life != CCP_P_OPEN)
     rc = CCP_E_CLOSED;
-  else
+  else {
     ccp_pool_staff_locked(p, p->max_workers);
-  if (p->broken)
-    rc = CCP_E_BROKEN;
+    rc = p->broken ? CCP_E_BROKEN : CCP_OK;
+  }
   ccp_lock_release(&p->lock);
   return rc;
 }

@@ -95,17 +95,19 @@ int ccp_pool_stop_locked(ccp_pool *p, ccp_task *t, uint8_t status,
 
 /* ------------------------------------------------------------ what is due */
 
-static const char LATE[] = "the task's deadline has passed";
-
 /* No worker has the task, or gets it any more. */
 static void end_late(ccp_pool *p, ccp_task *t) {
+  char text[CCP_RULES_TEXT];
+  ccp_rules_say_late(t->rules, t->rules->timeout_ns != CCP_NO_TIME, text);
   p->counts.timeouts += t->items - t->done;
-  ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, LATE, sizeof LATE - 1);
+  ccp_pool_end_locked(p, t, CCP_R_TIMEOUT, text, strlen(text));
 }
 
 int ccp_pool_is_late_locked(ccp_pool *p, ccp_task *t) {
-  if (!t->rules || t->rules->deadline_ns == CCP_NEVER ||
-      t->rules->deadline_ns > ccp_clock_now_ns())
+  const ccp_rules *r = t->rules;
+  if (!r ||
+      (r->timeout_ns != CCP_NO_TIME &&
+       (r->deadline_ns == CCP_NEVER || r->deadline_ns > ccp_clock_now_ns())))
     return 0;
   end_late(p, t);
   return 1;
@@ -118,10 +120,12 @@ static void expire_deadlines(ccp_pool *p, int64_t now) {
   ccp_rules *r;
   while ((r = ccp_deadlines_first(&p->deadlines)) && r->deadline_ns <= now) {
     ccp_task *t = r->task;
+    char text[CCP_RULES_TEXT];
+    ccp_rules_say_late(r, 1, text);
     r->retries = 0; /* there is no time for another attempt */
     if (ccp_pool_withdraw_locked(p, t))
       end_late(p, t);
-    else if (!ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, LATE) &&
+    else if (!ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, text) &&
              ccp_deadlines_first(&p->deadlines) == r) {
       ccp_deadlines_remove(&p->deadlines, r);
       r->deadline_ns = now + AGAIN_NS / 10; /* between two items: soon again */
@@ -130,15 +134,6 @@ static void expire_deadlines(ccp_pool *p, int64_t now) {
   }
   if (r && r->deadline_ns < p->alarm_ns)
     p->alarm_ns = r->deadline_ns;
-}
-
-static void say_timeout(const ccp_rules *r, char *text, size_t room) {
-  double s = (double)r->timeout_ns / (double)CCP_NS_PER_S;
-  if (r->name)
-    (void)snprintf(text, room, "task '%.100s' ran longer than %g s", r->name,
-                   s);
-  else
-    (void)snprintf(text, room, "the task ran longer than %g s", s);
 }
 
 /* When that call's time is up: right now if it is over. */
@@ -156,12 +151,12 @@ static void expire_timeouts(ccp_pool *p, int64_t now) {
   for (int i = 0; i < CCP_WINDOW && p->timed > 0; i++) {
     ccp_task *t = p->by_slot[i];
     int64_t at;
-    char text[160];
+    char text[CCP_RULES_TEXT];
     if (!t || !t->rules || t->rules->timeout_ns == 0)
       continue;
     at = due(p, t, i, now);
     if (at <= now) {
-      say_timeout(t->rules, text, sizeof text);
+      ccp_rules_say_late(t->rules, 0, text);
       if (!ccp_pool_stop_locked(p, t, CCP_R_TIMEOUT, text))
         at = now + AGAIN_NS / 10;
     }

@@ -221,7 +221,7 @@ int ccp_pool_warmup(ccp_pool *p);
 /* From now on at most n workers, 1 to CCP_WORKERS_MOST. CCP_OK, CCP_E_FULL (the
 ** pool was made for fewer), CCP_E_CLOSED. */
 int ccp_pool_resize(ccp_pool *p, uint32_t n);
-uint32_t ccp_pool_size(const ccp_pool *p);
+uint32_t ccp_pool_size(ccp_pool *p);
 /* Lets every worker, and every later one, run this message of function and
 ** arguments once: *number names it. CCP_OK, CCP_E_NOMEM, CCP_E_CLOSED. */
 int ccp_pool_broadcast(ccp_pool *p, const void *message, size_t len,

@@ -3,6 +3,7 @@
 */
 #include "task/rules.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,4 +68,20 @@ int ccp_rules_retry(ccp_rules *r, uint32_t item, uint8_t status,
   r->retried++;
   remember(r, status, crash);
   return 1;
+}
+
+void ccp_rules_say_late(const ccp_rules *r, int is_deadline, char *text) {
+  double s = r->timeout_ns == CCP_NO_TIME
+                 ? 0
+                 : (double)r->timeout_ns / (double)CCP_NS_PER_S;
+  if (is_deadline && r->name)
+    (void)snprintf(text, CCP_RULES_TEXT,
+                   "the deadline of task '%.100s' has passed", r->name);
+  else if (is_deadline)
+    (void)snprintf(text, CCP_RULES_TEXT, "the task's deadline has passed");
+  else if (r->name)
+    (void)snprintf(text, CCP_RULES_TEXT, "task '%.100s' ran longer than %g s",
+                   r->name, s);
+  else
+    (void)snprintf(text, CCP_RULES_TEXT, "the task ran longer than %g s", s);
 }

@@ -13,7 +13,9 @@
 
 enum {
   CCP_ATTEMPTS_MOST = 64, /* remembered of one task: the first ones */
-  CCP_CRASHES_MOST = 3    /* workers that one task may crash */
+  CCP_CRASHES_MOST = 3,   /* workers that one task may crash */
+  CCP_NO_TIME = 1,        /* ns: a timeout that is over before the start */
+  CCP_RULES_TEXT = 160    /* bytes of what ccp_rules_say_late says */
 };
 
 /* One that failed and was followed by another. */
@@ -32,7 +34,7 @@ struct ccp_rules {
   ccp_task *link_next;       /* links: of the same ticket */
   ccp_task *older, *newer;   /* among the unfinished ones of the party */
   char *name;                /* owned; NULL: none */
-  int64_t timeout_ns;        /* 0: none */
+  int64_t timeout_ns;        /* 0: none; CCP_NO_TIME: it never starts */
   int64_t deadline_ns;  /* CCP_NEVER: none; in a template: from the submit */
   size_t heap_at;       /* place among the deadlines, counted from 1; 0: none */
   int32_t priority;     /* higher first */
@@ -54,6 +56,10 @@ void ccp_rules_free(ccp_rules *r);
 ** remembered. */
 int ccp_rules_retry(ccp_rules *r, uint32_t item, uint8_t status,
                     const ccp_crash *crash);
+
+/* Says in text (CCP_RULES_TEXT bytes) that its timeout, or its deadline, has
+** passed. */
+void ccp_rules_say_late(const ccp_rules *r, int is_deadline, char *text);
 
 /* Which attempt at that item comes next. */
 static inline uint8_t ccp_rules_attempt(const ccp_rules *r, uint32_t item) {

@@ -7,6 +7,7 @@
 local core = require "ccpool.core"
 local errors = require "ccpool.errors"
 local options = require "ccpool.options"
+local view = require "ccpool.view"
 
 local Executor = {}
 
@@ -29,6 +30,7 @@ local CONSTRUCTOR = {
 local MAX_WORKERS = 1024 -- records of a board, as in csrc/task/board.h
 local GRACE = 1 -- seconds between asking a worker to end and killing it
 local FOREVER = 1e9 -- seconds
+local PLENTY = 2^32 - 1 -- of tasks: what the C part counts with
 local OVERFLOW = { block = 0, error = 1, caller_runs = 2 } -- as in csrc/bind/lexecutor.h
 local SIGKILL, SIGTERM = 9, 15
 
@@ -83,12 +85,23 @@ local function settings_of(opts, max_workers)
     finalizer = opts.finalizer,
     min_workers = math.min(opts.min_workers or 0, max_workers),
     idle_timeout = opts.idle_timeout and math.min(opts.idle_timeout, FOREVER),
-    max_tasks_per_worker = opts.max_tasks_per_worker,
+    max_tasks_per_worker = opts.max_tasks_per_worker and
+      math.min(opts.max_tasks_per_worker, PLENTY),
     max_rss_growth = opts.max_rss_growth,
-    max_queue = opts.max_queue,
+    max_queue = opts.max_queue and math.min(opts.max_queue, PLENTY),
     overflow = OVERFLOW[opts.overflow or "block"],
     break_on_crash = opts.on_crash == "break",
   }
+end
+
+--- Is it fit for that method? Misuse is an error of the method's caller.
+-- @param self
+-- @tparam string who the method
+-- @tparam[opt] boolean owner only the state that made the executor may call it
+local function check_self(self, who, owner)
+  local why, what = core.unfit(self, owner)
+  if not why then return end
+  error(("%s '%s': %s"):format(what and "bad self of" or "cannot call", who, why), 3)
 end
 
 local function construct(class, who, kind, given)
@@ -103,8 +116,7 @@ local function construct(class, who, kind, given)
   local handle = core.new(kind, name, n, settings, setup, opts.initializer,
     table.unpack(initargs, 1, initargs.n or #initargs))
   -- submit stands in the object too: it is what is looked up most
-  local self = setmetatable({ handle, kind = kind, name = name, max_workers = n,
-    submit = core.submit }, class)
+  local self = setmetatable({ handle, kind = kind, name = name, submit = core.submit }, class)
   if kind == "serial" then self._finalizer = opts.finalizer end
   if kind == "serial" and opts.initializer then
     core.initialize(self, opts.initializer, table.unpack(initargs, 1, initargs.n or #initargs))
@@ -134,6 +146,7 @@ local MAP = {
 
 -- Called in tail position, so level 2 is the program's.
 local function map(who, star, self, fn, source, given)
+  check_self(self, who)
   local opts = options.check(who, given, MAP, 2)
   if type(fn) ~= "function" and type(fn) ~= "string" then
     error(("bad argument #1 to '%s' (function or \"module.function\" expected, got %s)")
@@ -180,23 +193,6 @@ end
 
 local SHUTDOWN = { wait = "boolean", cancel_futures = "boolean", timeout = "seconds" }
 
-local WITH = {
-  timeout = "seconds",
-  deadline = "seconds",
-  priority = "integer",
-  retries = "non-negative integer",
-  name = "string",
-}
-
--- What a view of an executor has: its second element is the rules of its tasks.
-local View = {
-  __name = "ccpool.View",
-  __index = { map = Executor.map, starmap = Executor.starmap },
-  __tostring = function(self)
-    return ("ccpool.View: %p (%s)"):format(self, self.name)
-  end,
-}
-
 --- The same executor with other options for its tasks.
 -- @tparam table opts `timeout` (seconds a task may run, from its start on the
 --   worker), `deadline` (seconds from submit; an expired task never starts),
@@ -210,16 +206,10 @@ local View = {
 -- local ok, err = slow:presult()
 -- assert(not ok and ccpool.is_error(err, "TimeoutError"))
 function Executor:with(opts)
-  local given = options.check("with", opts, WITH, 2)
-  local all = {}
-  for name in pairs(WITH) do
-    all[name] = given[name]
-    if all[name] == nil and self.options then all[name] = self.options[name] end
-  end
-  return setmetatable({ self[1], core.rules(all), kind = self.kind, name = self.name,
-    options = all, submit = core.submit_with }, View)
+  check_self(self, "with")
+  return view.new(self, options.check("with", opts, view.OPTIONS, 2))
 end
-View.__index.with = Executor.with
+for _, name in ipairs{ "map", "starmap", "with" } do view.methods[name] = Executor[name] end
 
 --- Changes how many workers there may be. More are started on demand; of too
 -- many, the idle ones end first and the others after the task that they run.
@@ -230,12 +220,12 @@ View.__index.with = Executor.with
 -- ex:resize(3)
 -- assert(ex.max_workers == 3)
 function Executor:resize(n)
+  check_self(self, "resize")
   if not options.is["positive integer"](n) or n > MAX_WORKERS then
     error(("bad argument #1 to 'resize' (number of workers from 1 to %d expected, got %s)")
       :format(MAX_WORKERS, tostring(n)), 2)
   end
   core.resize(self, n)
-  self.max_workers = n
 end
 
 --- Runs `fn(...)` once in every live worker and in every later one, before its
@@ -249,6 +239,7 @@ end
 -- ex:broadcast(function(n) package.loaded.answer = n end, 42)
 -- assert(ex:submit(function() return require "answer" end):result() == 42)
 function Executor:broadcast(fn, ...)
+  check_self(self, "broadcast")
   if not options.is['function or "module.function"'](fn) then
     error(("bad argument #1 to 'broadcast' (function or \"module.function\" expected, got %s)")
       :format(type(fn)), 2)
@@ -262,8 +253,7 @@ end
 --- Starts to write a trace that Chrome's viewer opens: a row for each worker, a
 -- slice for each task.
 -- @tparam ?string path nil ends the trace
--- @raise SystemError if the file cannot be written; an error for the serial
---   executor, which has no workers
+-- @raise SystemError if the file cannot be written
 -- @usage
 -- local ex = ccpool.ThreadPoolExecutor(2)
 -- local path = os.tmpname()
@@ -274,11 +264,11 @@ end
 -- os.remove(path)
 -- ex:shutdown()
 function Executor:trace(path)
+  check_self(self, "trace")
   if path ~= nil and type(path) ~= "string" then
     error(("bad argument #1 to 'trace' (path or nil expected, got %s)"):format(type(path)), 2)
   end
-  if self.kind == "serial" then error("a serial executor has no workers to trace", 2) end
-  core.trace(self, path)
+  core.trace(self, path, self.name)
 end
 
 --- The finalizer of an executor without workers runs before its end, unless it is
@@ -304,6 +294,7 @@ end
 -- local f = ex:submit(math.sqrt, 16)
 -- assert(ex:shutdown{ timeout = 60 } and f:done())
 function Executor:shutdown(opts)
+  check_self(self, "shutdown", true)
   opts = options.check("shutdown", opts, SHUTDOWN, 2)
   finalize(self)
   core.shutdown(self, opts.cancel_futures or false)
@@ -314,14 +305,23 @@ end
 --- Sends SIGTERM to process workers and interrupts thread workers; every
 -- unfinished future ends with CancelledError. After a second, processes that
 -- live on are killed, and threads that are stuck in C code are abandoned.
-function Executor:terminate() core.kill(self, SIGTERM) end
+function Executor:terminate()
+  check_self(self, "terminate", true)
+  core.kill(self, SIGTERM)
+end
 
 --- As `terminate`, with SIGKILL.
-function Executor:kill() core.kill(self, SIGKILL) end
+function Executor:kill()
+  check_self(self, "kill", true)
+  core.kill(self, SIGKILL)
+end
 
 --- Starts all workers and waits until they are ready.
 -- @raise ShutdownError, BrokenExecutorError
-function Executor:warmup() core.warmup(self) end
+function Executor:warmup()
+  check_self(self, "warmup", true)
+  core.warmup(self)
+end
 
 --- What the executor did and does.
 -- @treturn table `submitted`, `queued`, `running`, `done`, `failed`,
@@ -335,6 +335,7 @@ function Executor:warmup() core.warmup(self) end
 -- ex:submit(math.sqrt, 16):result()
 -- assert(ex:stats().done == 1)
 function Executor:stats()
+  check_self(self, "stats")
   local stats = core.stats(self, self.kind == "process")
   for _, worker in ipairs(stats.workers) do
     worker.name = self.name .. "_" .. worker.id
@@ -342,7 +343,10 @@ function Executor:stats()
   return stats
 end
 
+--- The end of a `<close>` scope. An executor that another thread or process made
+-- is not this one's to end.
 local function close(self, err)
+  if core.unfit(self, true) then return end
   finalize(self)
   core.shutdown(self, err ~= nil)
   core.wait_closed(self)
@@ -352,7 +356,10 @@ end
 local function class(name)
   return {
     __name = name,
-    __index = Executor,
+    __index = function(self, key)
+      if key == "max_workers" then return core.size(self) end -- others may resize it
+      return Executor[key]
+    end,
     __close = close,
     __tostring = function(self)
       return ("%s: %p (%s, %d workers)"):format(name, self, self.name, self.max_workers)

@@ -37,7 +37,8 @@ local WRONG = {
 -- @tparam string who the method
 -- @tparam table allowed set of the states in which it may be called
 local function handle(self, who, allowed)
-  if type(self) ~= "table" or type(self[1]) ~= "userdata" then
+  local meta = type(self) == "table" and type(self[1]) == "userdata" and getmetatable(self[1])
+  if type(meta) ~= "table" or meta.__name ~= "ccpool.hand" then
     error(("bad self of '%s' (call it with a colon)"):format(who), 3)
   end
   local state = core.hand_look(self[1])

@@ -14,21 +14,48 @@ local Guard = { __name = "ccpool.Guard" }
 Guard.__index = Guard
 
 function Guard:release()
+  if getmetatable(self) ~= Guard then error("bad self of 'release' (call it with a colon)", 2) end
   local held = self._held
   self._held = nil
-  if held then held:release() end
+  if not held then return end
+  local ok, err = pcall(held.release, held)
+  if not ok then error(err, 2) end -- somebody has released it already
 end
 
 Guard.__close = Guard.release
 
---- Acquires what has `acquire` and `release`; gives what releases it when closed.
-local function guard(lock)
+--- An error of the method's caller, if it was not called with a colon.
+local function check_self(self, who)
+  local meta = type(self) == "userdata" and getmetatable(self)
+  local ours = type(meta) == "table" and tostring(meta.__name):find("^ccpool%.")
+  if not (ours and self[who]) then
+    error(("bad self of '%s' (call it with a colon)"):format(who), 3)
+  end
+end
+
+--- Is it a function, or can it be called like one? If not, the caller erred.
+local function check_callable(fn, who)
+  local meta = type(fn) ~= "function" and getmetatable(fn)
+  if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
+    error(("bad argument #1 to '%s' (function expected, got %s)"):format(who, type(fn)), 3)
+  end
+end
+
+local function hold(lock)
   local _, note = lock:acquire()
   return setmetatable({ _held = lock, owner_died = note == "owner died" }, Guard)
 end
 
+--- Acquires what has `acquire` and `release`; gives what releases it when closed.
+local function guard(lock)
+  check_self(lock, "guard")
+  return hold(lock)
+end
+
 local function with(lock, fn, ...)
-  local _ <close> = guard(lock)
+  check_self(lock, "with")
+  check_callable(fn, "with")
+  local _ <close> = hold(lock)
   return fn(...)
 end
 
@@ -37,22 +64,52 @@ for _, name in ipairs{ "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condit
   core[name].with = with
 end
 
-core.Array.lock = guard
-core.Value.lock = guard
+local function lock(numbers)
+  check_self(numbers, "lock")
+  return hold(numbers)
+end
+
+core.Array.lock = lock
+core.Value.lock = lock
 
 -- ---------------------------------------------------------------- Condition
 
 local Condition = core.Condition
+local UNHELD = "wait on a Condition whose lock is not held" -- as csrc/bind/lcondition.c says it
 
-function Condition:acquire(timeout) return self:get_lock():acquire(timeout) end
+local function check_timeout(arg, who, timeout)
+  if timeout ~= nil and not (type(timeout) == "number" and timeout == timeout) then
+    error(("bad argument #%d to '%s' (timeout in seconds expected, got %s)")
+      :format(arg, who, tostring(timeout)), 3)
+  end
+end
 
-function Condition:release() return self:get_lock():release() end
+function Condition:acquire(timeout)
+  check_self(self, "acquire")
+  check_timeout(1, "acquire", timeout)
+  return self:get_lock():acquire(timeout)
+end
+
+function Condition:release()
+  check_self(self, "release")
+  local own = self:get_lock()
+  local ok, err = pcall(own.release, own)
+  if not ok then error(err, 2) end -- it is not held: blamed on the caller
+end
 
 function Condition:wait_for(predicate, timeout)
+  check_self(self, "wait_for")
+  check_callable(predicate, "wait_for")
+  check_timeout(2, "wait_for", timeout)
   local deadline = timeout and core.now() + timeout
   local value = predicate()
   while not value do
-    if not self:wait(deadline and deadline - core.now()) then return predicate() end
+    local ok, told = pcall(self.wait, self, deadline and deadline - core.now())
+    if not ok then -- not held: blamed on the caller; what interrupts it passes as it is
+      error(told, told == UNHELD and 2 or 0)
+    elseif not told then
+      return predicate()
+    end
     value = predicate()
   end
   return value
@@ -61,15 +118,27 @@ end
 -- ---------------------------------------------------------------- Queue, Dict
 
 function core.Queue:iter()
+  check_self(self, "iter")
   return function() return (self:get()) end
 end
 
 function core.Dict:incr(key, n)
+  check_self(self, "incr")
+  local of = type(key)
+  if of ~= "string" and of ~= "boolean" and not (of == "number" and key == key) then
+    error(("bad argument #1 to 'incr' (string, number or boolean expected, got %s)")
+      :format(of == "number" and "NaN" or of), 2)
+  end
   if n == nil then n = 1 end
   if type(n) ~= "number" then
     error(("bad argument #2 to 'incr' (number expected, got %s)"):format(type(n)), 2)
   end
-  return self:update(key, function(old) return (old or 0) + n end)
+  return self:update(key, function(old)
+    if old ~= nil and type(old) ~= "number" then -- the caller of incr is meant
+      error(("cannot 'incr' what is no number: a %s"):format(type(old)), 5)
+    end
+    return (old or 0) + n
+  end)
 end
 
 -- ---------------------------------------------------------------- constructors

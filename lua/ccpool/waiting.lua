@@ -7,9 +7,9 @@ local options = require "ccpool.options"
 
 local M = {}
 
-local function bad(who, i, got)
+local function bad(who, i, got, level)
   error(("bad argument #1 to '%s' (array of futures, or table with futures as keys, expected; " ..
-    "got a %s at %s)"):format(who, type(got), tostring(i)), 5)
+    "got %s at %s)"):format(who, got == nil and "nil" or "a " .. type(got), tostring(i)), level)
 end
 
 --- The futures of an array or the keys of a table, each once.
@@ -19,7 +19,7 @@ local function gather(who, futures)
   end
   local list, seen = {}, {}
   local function add(f, at)
-    if not core.is_future(f) then bad(who, at, f) end
+    if not core.is_future(f) then bad(who, at, f, 5) end
     if not seen[f] then
       seen[f] = true
       list[#list + 1] = f
@@ -27,6 +27,9 @@ local function gather(who, futures)
   end
   if futures[1] ~= nil then
     for i = 1, #futures do add(futures[i], i) end
+    for i in pairs(futures) do -- behind a hole: not to be left out without a word
+      if math.type(i) == "integer" and i > #futures then bad(who, #futures + 1, nil, 4) end
+    end
   else
     for f in pairs(futures) do add(f, "a key") end
   end
@@ -62,8 +65,10 @@ local function watch(list)
   return done, queue
 end
 
-local WAIT = { timeout = "seconds", return_when = "string" }
-local WHEN = { ALL_COMPLETED = true, FIRST_COMPLETED = true, FIRST_EXCEPTION = true }
+local WAIT = {
+  timeout = "seconds",
+  return_when = "ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION",
+}
 
 --- Returns when enough of the list is done, or the deadline has passed.
 local function wait_until(list, when, deadline)
@@ -97,9 +102,6 @@ function M.wait(futures, opts)
   local list = gather("wait", futures)
   opts = options.check("wait", opts, WAIT, 2)
   local when = opts.return_when or "ALL_COMPLETED"
-  if not WHEN[when] then
-    error(("bad option 'return_when' to 'wait' (%s)"):format(when), 2)
-  end
   wait_until(list, when, opts.timeout and core.now() + opts.timeout or math.huge)
   local yes, no = {}, {}
   for _, f in ipairs(list) do

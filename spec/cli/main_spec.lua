@@ -53,6 +53,25 @@ describe("ccpool", function()
     assert.matches("Usage: ccpool", out, 1, true)
   end)
 
+  it("is found in the prefix that it was installed into", function()
+    local version = _VERSION:match("%d.*$")
+    local root, deps = unistd.getcwd(), "$PWD/.deps"
+    local out, code, err = shell(([[
+      prefix=$(mktemp -d) || exit
+      mkdir -p $prefix/bin $prefix/share/lua/@ $prefix/lib/lua/@
+      cp bin/ccpool $prefix/bin && ln -s %s/lua/ccpool $prefix/share/lua/@/ccpool
+      ln -s %s/ccpool $prefix/lib/lua/@/ccpool
+      export LUA_PATH="%s/share/lua/@/?.lua;%s/share/lua/@/?/init.lua;;"
+      export LUA_CPATH="%s/lib/lua/@/?.so;;"
+      unset LUA_PATH_5_4 LUA_CPATH_5_4 LUA_PATH_5_5 LUA_CPATH_5_5
+      (cd / && $prefix/bin/ccpool primes --backend threads 97)
+      code=$?
+      rm -r $prefix
+      (exit $code)]]):gsub("@", version):format(support.quote(root),
+        support.quote(os.getenv("CCPOOL_BUILD") or root .. "/build"), deps, deps, deps))
+    assert.are.same({ "97 is prime: true\n", 0, "" }, { out, code, err })
+  end)
+
   it("ends quietly when its reader goes away", function()
     local _, _, err = shell(
       "{ seq 1 20000 | bin/ccpool primes --format jsonl; echo $? >&2; } | head -n 1")

@@ -25,12 +25,12 @@ local GOOD = {
 }
 
 local BAD = {
-  n = { 0, -1, 1.0, 1.5, "1", true, 0 / 0 },
+  n = { 0, -1, 0.0, 1.5, "1", true, 0 / 0, math.huge },
   size = { 0, -1, 1.5, "1", "AUTO", true },
   wait = { 0, "yes", {} },
   name = { 1, true, {} },
   timeout = { 0 / 0, "1", true, {} },
-  list = { 1, "x", true },
+  list = { 1, "x", true, { n = "x" }, { n = 1.5 } },
   f = { "f", 1, {} },
   target = { 1, true, {} },
   on_error = { "ignore", 1, true },
@@ -49,6 +49,16 @@ describe("options.check", function()
     for name, values in pairs(GOOD) do
       for _, value in ipairs(values) do assert.equal(value, check{ [name] = value }[name]) end
     end
+  end)
+
+  it("takes a float for the integer that it stands for, as Lua's functions do", function()
+    local given = { n = 2.0, size = 3.0, timeout = 1.0, name = "x" }
+    local got = check(given)
+    assert.equal("integer", math.type(got.n))
+    assert.equal("integer", math.type(got.size))
+    assert.equal("float", math.type(got.timeout))
+    assert.equal("x", got.name)
+    assert.equal("float", math.type(given.n))
   end)
 
   it("refuses what is wrong, by name, with what was expected and got", function()
