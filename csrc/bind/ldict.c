@@ -113,12 +113,10 @@ static int store(lua_State *L, ccp_dict *d, ccp_dict_bytes key, int at) {
     value.len = s->out.len;
   }
   rc = ccp_dict_set(d, key, any ? &value : NULL, &had);
-  if (rc != CCP_OK) {
-    ccp_sharing_unkeep(s);
-    (void)ccp_error_raise(L, rc, "no room in the arena");
-  }
   if (any)
-    ccp_sharing_stored(s);
+    ccp_sharing_untrack(&s->track);
+  if (rc != CCP_OK)
+    (void)ccp_error_raise(L, rc, "no room in the arena");
   if (s->out.cap > 64 * 1024)
     ccp_buf_fini(&s->out);
   return had;

@@ -114,17 +114,26 @@ static int remember(ccp_names *names, ccp_tracked t) {
   return 1;
 }
 
+/* Another handle of the object, which lives until the message is stored. */
+static int track(ccp_sharing *s, ccp_tracked t) {
+  if (!remember(&s->track, t))
+    return 0;
+  if (ccp_object_take(t.name, (enum ccp_kind)t.kind, 0))
+    return 1;
+  s->track.n--;
+  return 0;
+}
+
 /* save(handle) -> index, id, uservalue. Upvalue: the class's name. What is
-** to be stored in a queue or dict is kept by it; else the message is in
+** to be stored in a queue or dict will be kept by it; else the message is in
 ** transit. */
 static int shared_save(lua_State *L) {
   ccp_shared *h = lua_touserdata(L, 1);
   ccp_sharing *s = ccp_sharing_get(L);
   ccp_object *o = ccp_shared_object(L, h, lua_tostring(L, lua_upvalueindex(1)));
   if (s->tracking) {
-    if (!remember(&s->track, (ccp_tracked){h->name, o->kind}))
+    if (!track(s, (ccp_tracked){h->name, o->kind}))
       return luaL_error(L, "not enough memory");
-    ccp_object_keep(h->name, 1);
   } else
     ccp_object_sent(h->name);
   lua_pushinteger(L, h->name.index);
@@ -240,6 +249,7 @@ static int sharing__gc(lua_State *L) {
   ccp_sharing *s = lua_touserdata(L, 1);
   if (s->held.n > 0 && s->epoch == ccp_process_epoch())
     abandon(s);
+  ccp_sharing_untrack(&s->track);
   free(s->held.list);
   free(s->track.list);
   s->held = s->track = (ccp_names){NULL, 0, 0};

@@ -67,7 +67,7 @@ typedef struct ccp_sharing {
   uint32_t epoch;
   ccp_ctx *codec;
   ccp_names held;  /* latches it holds: lost when the state ends */
-  ccp_names track; /* objects in the message that is being encoded */
+  ccp_names track; /* objects in the message at hand: a handle of each */
   int tracking;
   int stored; /* above 0: what is decoded was stored in a queue or dict */
   ccp_buf out;
@@ -110,13 +110,12 @@ int64_t ccp_wait_check(lua_State *L, int arg);
 /* ---------------------------------------------------------- messages */
 
 /* Encodes the value at 'at' behind 'prefix' zero bytes in s->out, and behind it
-** the names of the objects in it, which are kept; returns how many. Raises
-** NotSendableError. */
+** the names of the objects in it, of which s->track has handles; returns how
+** many. Raises NotSendableError. */
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix);
-/* Takes back what the last encode kept; or leaves it to who stored it. */
-void ccp_sharing_unkeep(ccp_sharing *s);
-void ccp_sharing_stored(ccp_sharing *s);
+/* Gives these handles up: the message was stored, or never will be. */
+void ccp_sharing_untrack(ccp_names *track);
 
 /* Pushes the value of a stored message. Raises. */
 void ccp_sharing_decode(lua_State *L, ccp_sharing *s, const void *p,
@@ -125,7 +124,7 @@ void ccp_sharing_decode(lua_State *L, ccp_sharing *s, const void *p,
 ** value or the error on the stack. */
 int ccp_sharing_decode_safely(lua_State *L, ccp_sharing *s, const void *p,
                               size_t len);
-/* Lets the n objects go whose names end at 'end'. */
+/* Gives up one handle of each of the n objects whose names end at 'end'. */
 void ccp_sharing_forget(const unsigned char *end, uint32_t n);
 
 #endif

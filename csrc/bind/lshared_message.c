@@ -4,11 +4,10 @@
 */
 #include "bind/lshared.h"
 
-#include <string.h>
-
 #include "bind/lerror.h"
 #include "os/codes.h"
 #include "shared/arena.h"
+#include "shared/keeping.h"
 
 /* shared_stats() -> objects, members; bytes of the arena handed out, warm. */
 int ccp_sharing_stats(lua_State *L) {
@@ -31,14 +30,9 @@ int ccp_sharing_reap(lua_State *L) {
   return 0;
 }
 
-void ccp_sharing_unkeep(ccp_sharing *s) {
-  for (size_t i = 0; i < s->track.n; i++)
-    ccp_object_keep(s->track.list[i].name, -1);
-  s->track.n = 0;
-}
-
-void ccp_sharing_stored(ccp_sharing *s) {
-  s->track.n = 0;
+void ccp_sharing_untrack(ccp_names *track) {
+  while (track->n > 0)
+    ccp_object_release(track->list[--track->n].name);
 }
 
 static int put_message(lua_State *L, ccp_sharing *s, int at, const char *noun,
@@ -59,12 +53,12 @@ static int put_message(lua_State *L, ccp_sharing *s, int at, const char *noun,
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix) {
   int rc;
-  ccp_sharing_unkeep(s);
+  ccp_sharing_untrack(&s->track);
   ccp_buf_reset(&s->out);
   s->tracking = 1;
   rc = put_message(L, s, at, noun, prefix);
   if (rc != CCP_OK) {
-    ccp_sharing_unkeep(s);
+    ccp_sharing_untrack(&s->track);
     (void)ccp_error_raise(L, rc, NULL);
   }
   return (uint32_t)s->track.n;
@@ -102,9 +96,6 @@ int ccp_sharing_decode_safely(lua_State *L, ccp_sharing *s, const void *p,
 }
 
 void ccp_sharing_forget(const unsigned char *end, uint32_t n) {
-  for (uint32_t i = 1; i <= n; i++) {
-    ccp_object_name name;
-    memcpy(&name, end - i * sizeof name, sizeof name);
-    ccp_object_keep(name, -1);
-  }
+  for (uint32_t i = 0; i < n; i++)
+    ccp_object_release(ccp_name_before(end, i));
 }

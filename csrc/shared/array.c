@@ -40,7 +40,8 @@ static void array_fini(ccp_object *o) {
   ccp_arena_free(data);
 }
 
-const ccp_object_ops ccp_array_ops = {array_repair, array_left, array_fini};
+const ccp_object_ops ccp_array_ops = {array_repair, array_left, array_fini,
+                                      NULL};
 
 int ccp_array_type_of(const char *name) {
   for (int i = 0; i < CCP_TYPES; i++)

@@ -26,8 +26,8 @@ typedef struct ccp_dict {
 ccp_dict *ccp_dict_new(void);
 
 /* A run of bytes that the caller owns. names: object names at the end of a
-** value, counted in len; what is stored is kept already, what is replaced or
-** deleted is not any more. */
+** value, counted in len; the caller holds these objects. While a value is in
+** the table it keeps what it names: see shared/keeping.h. */
 typedef struct ccp_dict_bytes {
   const void *p;
   size_t len;

@@ -86,11 +86,16 @@ static int held(const ccp_object *o) {
 }
 
 /* The id goes first: a death in here is seen by it, and the rest is done by the
-** repair. */
+** repair, which counts anew what is kept by the messages that are left. */
 static void free_locked(ccp_object *o) {
   uint32_t index = o->index;
+  int stores = ops[o->kind]->names != NULL;
   atomic_store(&o->id, 0);
+  if (stores)
+    ccp_directory_moving(1);
   ops[o->kind]->fini(o);
+  if (stores)
+    ccp_directory_moving(0);
   ccp_directory_clear(index);
   ccp_arena_free(o);
 }
@@ -169,13 +174,21 @@ int ccp_object_bury_locked(uint32_t member, int patient) {
   return all;
 }
 
-static ccp_object *find_locked(ccp_object_name name) {
+ccp_object *ccp_object_find_locked(ccp_object_name name) {
   ccp_object *o = ccp_directory_at(name.index);
   return o && name.id != 0 && atomic_load(&o->id) == name.id ? o : NULL;
 }
 
+const ccp_object_ops *ccp_object_ops_of(const ccp_object *o) {
+  return ops[o->kind];
+}
+
+void ccp_object_orphan_locked(void) {
+  orphans = 1;
+}
+
 void ccp_object_adopt_locked(ccp_object_name name, uint32_t member, int *ok) {
-  ccp_object *o = find_locked(name);
+  ccp_object *o = ccp_object_find_locked(name);
   *ok = o != NULL;
   if (o)
     *word_of(o, member) |= bit_of(member);
@@ -211,23 +224,26 @@ void *ccp_object_new(enum ccp_kind kind, size_t size) {
   return o;
 }
 
+int ccp_object_hold_locked(ccp_object *o) {
+  uint32_t me = ccp_member_me();
+  ccp_object_name name = {atomic_load(&o->id), o->index};
+  if (ccp_directory_count(name, 1) < 0)
+    return 0;
+  *word_of(o, me) |= bit_of(me);
+  return 1;
+}
+
 ccp_object *ccp_object_take(ccp_object_name name, enum ccp_kind kind,
                             int received) {
-  uint32_t me = ccp_member_me();
   ccp_object *o;
-  if (!me || !ccp_directory_lock())
+  if (!ccp_member_me() || !ccp_directory_lock())
     return NULL;
-  o = find_locked(name);
-  if (o && o->kind != kind)
+  o = ccp_object_find_locked(name);
+  if (o && (o->kind != kind || !ccp_object_hold_locked(o)))
     o = NULL;
-  if (o && ccp_directory_count(name, 1) < 0)
-    o = NULL;
-  if (o) {
-    *word_of(o, me) |= bit_of(me);
-    if (received) {
-      o->pending -= o->pending > 0;
-      o->touched_ns = ccp_clock_now_ns();
-    }
+  if (o && received) {
+    o->pending -= o->pending > 0;
+    o->touched_ns = ccp_clock_now_ns();
   }
   ccp_directory_unlock();
   return o;
@@ -240,7 +256,8 @@ void ccp_object_release(ccp_object_name name) {
   ccp_object *o;
   if (!me || !ccp_directory_lock())
     return;
-  if (ccp_directory_count(name, -1) == 0 && (o = find_locked(name)) != NULL) {
+  if (ccp_directory_count(name, -1) == 0 &&
+      (o = ccp_object_find_locked(name)) != NULL) {
     if (is_holder(o, me)) {
       ccp_object_lock(o);
       leave_locked(o, me, 0);
@@ -261,7 +278,7 @@ int ccp_object_inherited(ccp_object_name name) {
   ccp_object *o;
   if (!me || !ccp_directory_lock())
     return 0;
-  o = find_locked(name);
+  o = ccp_object_find_locked(name);
   if (o)
     ok = (*word_of(o, me) & bit_of(me)) != 0;
   ccp_directory_unlock();
@@ -272,50 +289,11 @@ void ccp_object_sent(ccp_object_name name) {
   ccp_object *o;
   if (!ccp_directory_lock())
     return;
-  o = find_locked(name);
+  o = ccp_object_find_locked(name);
   if (o) {
     o->pending++;
     o->sent = 1;
     o->touched_ns = ccp_clock_now_ns();
   }
   ccp_directory_unlock();
-}
-
-static void keep_locked(ccp_object *o, int by) {
-  if (by > 0 || o->kept > 0)
-    o->kept += (uint32_t)by;
-}
-
-/* Who gets a stored message takes its objects before they are kept no more. */
-void ccp_object_keep(ccp_object_name name, int by) {
-  ccp_object *o;
-  if (!ccp_directory_lock())
-    return;
-  o = find_locked(name);
-  if (o) {
-    keep_locked(o, by);
-    if (may_go(o, ccp_clock_now_ns()))
-      free_all_locked(o);
-  }
-  ccp_directory_unlock();
-}
-
-void ccp_object_lease(ccp_object_name name) {
-  ccp_object *o;
-  if (!ccp_directory_lock())
-    return;
-  o = find_locked(name);
-  if (o) {
-    o->sent = 1;
-    o->touched_ns = ccp_clock_now_ns();
-  }
-  ccp_directory_unlock();
-}
-
-void ccp_object_unkeep_locked(ccp_object_name name) {
-  ccp_object *o = find_locked(name);
-  if (!o)
-    return;
-  keep_locked(o, -1);
-  orphans = 1;
 }

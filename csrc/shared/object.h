@@ -15,7 +15,7 @@
 ** is kept for LEASE_NS after its last sending or receiving, for a message may
 ** be decoded more than once, and for PENDING_NS while a message was never
 ** received. A queue or dict that stores a message holds its objects instead
-** ('kept').
+** ('kept', see shared/keeping.h).
 **
 ** Locks: the directory's mutex before an object's; never two objects' at once.
 */
@@ -69,6 +69,9 @@ typedef struct ccp_object_ops {
   /* Frees what the object owns; each pointer is forgotten before it is freed.
   ** Nobody else knows the object any more. Under the directory's mutex. */
   void (*fini)(ccp_object *o);
+  /* Calls f for the names that end at 'end' of each message that it stores;
+  ** NULL: it stores none. Also between steps of fini. */
+  void (*names)(ccp_object *o, void (*f)(const unsigned char *end, uint32_t n));
 } ccp_object_ops;
 
 extern const ccp_object_ops ccp_lock_ops, ccp_semaphore_ops, ccp_event_ops,
@@ -91,12 +94,6 @@ void ccp_object_release(ccp_object_name name);
 int ccp_object_inherited(ccp_object_name name);
 /* A message that names the object was made. */
 void ccp_object_sent(ccp_object_name name);
-/* A stored message keeps it, or does no longer (by: -1). */
-void ccp_object_keep(ccp_object_name name, int by);
-/* Somebody may be about to take it: keeps it for LEASE_NS. */
-void ccp_object_lease(ccp_object_name name);
-/* Keep by -1 to be called by fini: the object is freed later. */
-void ccp_object_unkeep_locked(ccp_object_name name);
 
 /* Takes the object's mutex and repairs it if need be. */
 void ccp_object_lock(ccp_object *o);

@@ -1,5 +1,7 @@
 /*
 ** Queues. Any thread of any process.
+**
+** Size: every step on the records, and what makes them whole again, is here.
 */
 #include "shared/queue.h"
 
@@ -8,7 +10,9 @@
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
+#include "os/fault.h"
 #include "shared/arena.h"
+#include "shared/keeping.h"
 
 enum {
   SEGMENT = 64 * 1024 - 64, /* a power of two with the arena's header */
@@ -83,19 +87,26 @@ static void queue_left(ccp_object *o, uint32_t member, int died) {
   (void)died;
 }
 
-static void forget_names(const unsigned char *data, size_t len, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    ccp_object_name name;
-    memcpy(&name, data + len - (i + 1) * sizeof name, sizeof name);
-    ccp_object_unkeep_locked(name);
-  }
+/* Where the message ends, and its names with it. */
+static const unsigned char *end_of(const record *r) {
+  const prefix *p = r->block;
+  return p ? (const unsigned char *)r->block + p->len
+           : (const unsigned char *)(r + 1) + r->len;
+}
+
+static void queue_names(ccp_object *o,
+                        void (*f)(const unsigned char *end, uint32_t n)) {
+  for (ccp_segment *s = of(o)->head; s; s = s->next)
+    for (uint32_t at = s->read; at < s->written; at += size_at(s, at)) {
+      const record *r = record_at(s, at);
+      if (r->names)
+        f(end_of(r), r->names);
+    }
 }
 
 static void drop_record(const record *r) {
-  const unsigned char *inside = (const unsigned char *)(r + 1);
-  const prefix *p = r->block;
   if (r->names)
-    forget_names(r->block ? r->block : inside, p ? p->len : r->len, r->names);
+    ccp_keeping_gone(end_of(r), r->names);
   ccp_arena_free(r->block);
 }
 
@@ -116,7 +127,8 @@ static void queue_fini(ccp_object *o) {
   }
 }
 
-const ccp_object_ops ccp_queue_ops = {queue_repair, queue_left, queue_fini};
+const ccp_object_ops ccp_queue_ops = {queue_repair, queue_left, queue_fini,
+                                      queue_names};
 
 ccp_queue *ccp_queue_new(uint64_t maxsize) {
   ccp_queue *q = ccp_object_new(CCP_K_QUEUE, sizeof *q);
@@ -175,7 +187,9 @@ static int append(ccp_queue *q, const ccp_item_out *item) {
     memcpy(r + 1, item->data, item->len);
   /* from here on it is in the queue; a compiler must not move that */
   atomic_signal_fence(memory_order_release);
+  CCP_FAULT("keep");
   s->written += size;
+  CCP_FAULT("keep");
   atomic_fetch_add_explicit(&q->puts, 1, memory_order_relaxed);
   return CCP_OK;
 }
@@ -185,21 +199,62 @@ static uint64_t size_now(const ccp_queue *q) {
          atomic_load_explicit(&q->taken, memory_order_relaxed);
 }
 
-int ccp_queue_put(ccp_queue *q, const ccp_item_out *item, int64_t deadline_ns) {
-  int rc = CCP_OK;
-  uint32_t wake = 0;
-  ccp_object_lock(&q->object);
-  while (rc == CCP_OK && !atomic_load(&q->closed) && q->maxsize &&
-         size_now(q) >= q->maxsize)
-    rc = ccp_sleep(&q->object, &q->putters, deadline_ns);
+static int is_full(const ccp_queue *q) {
+  return q->maxsize && size_now(q) >= q->maxsize;
+}
+
+/* As ccp_queue_put, but does not wait: CCP_E_FULL. */
+static int put_now(ccp_queue *q, const ccp_item_out *item, uint32_t *wake) {
+  int rc;
   if (atomic_load(&q->closed))
-    rc = CCP_E_CLOSED;
-  else if (!q->maxsize || size_now(q) < q->maxsize) {
-    rc = append(q, item);
-    if (rc == CCP_OK)
-      wake = ccp_sleepers_call(&q->getters, 1);
-  }
+    return CCP_E_CLOSED;
+  if (is_full(q))
+    return CCP_E_FULL;
+  rc = append(q, item);
+  if (rc == CCP_OK)
+    *wake = ccp_sleepers_call(&q->getters, 1);
+  return rc;
+}
+
+static int wait_for_room(ccp_queue *q, int64_t deadline_ns) {
+  int rc = CCP_OK;
+  while (rc == CCP_OK && !atomic_load(&q->closed) && is_full(q))
+    rc = ccp_sleep(&q->object, &q->putters, deadline_ns);
+  return is_full(q) && !atomic_load(&q->closed) ? rc : CCP_OK;
+}
+
+static int put_plain(ccp_queue *q, const ccp_item_out *item,
+                     int64_t deadline_ns, uint32_t *wake) {
+  int waited, rc;
+  ccp_object_lock(&q->object);
+  waited = wait_for_room(q, deadline_ns);
+  rc = put_now(q, item, wake);
   ccp_object_unlock(&q->object);
+  return rc == CCP_E_FULL ? waited : rc;
+}
+
+/* The directory's mutex comes before the queue's, and nobody sleeps with it. */
+static int put_named(ccp_queue *q, const ccp_item_out *item,
+                     int64_t deadline_ns, uint32_t *wake) {
+  int waited = CCP_OK, rc;
+  do {
+    ccp_keeping_begin();
+    ccp_object_lock(&q->object);
+    rc = put_now(q, item, wake);
+    if (rc == CCP_OK)
+      ccp_keeping_stored(item->data + item->len, item->names);
+    ccp_keeping_end();
+    if (rc == CCP_E_FULL)
+      waited = wait_for_room(q, deadline_ns);
+    ccp_object_unlock(&q->object);
+  } while (rc == CCP_E_FULL && waited == CCP_OK);
+  return rc == CCP_E_FULL ? waited : rc;
+}
+
+int ccp_queue_put(ccp_queue *q, const ccp_item_out *item, int64_t deadline_ns) {
+  uint32_t wake = 0;
+  int rc = item->names ? put_named(q, item, deadline_ns, &wake)
+                       : put_plain(q, item, deadline_ns, &wake);
   ccp_sleepers_wake(&q->getters, wake);
   return rc;
 }
@@ -222,14 +277,8 @@ static void pass(ccp_queue *q, ccp_segment *s) {
 ** between the two loses it, and never frees what the queue still has. */
 static void take(ccp_queue *q, unsigned char *room, ccp_item_in *item) {
   ccp_segment *s = q->head;
-  const record *r;
-  prefix *p;
-  while (s->read == s->written) {
-    pass(q, s);
-    s = q->head;
-  }
-  r = record_at(s, s->read);
-  p = r->block;
+  const record *r = record_at(s, s->read);
+  prefix *p = r->block;
   item->names = r->names;
   item->block = r->block;
   item->len = p ? (size_t)p->len : r->len;
@@ -237,7 +286,9 @@ static void take(ccp_queue *q, unsigned char *room, ccp_item_in *item) {
   if (!p)
     memcpy(room, r + 1, r->len);
   atomic_signal_fence(memory_order_release);
+  CCP_FAULT("keep");
   s->read += size_at(s, s->read);
+  CCP_FAULT("keep");
   atomic_fetch_add_explicit(&q->taken, 1, memory_order_relaxed);
   if (p)
     ccp_hand_hold(p);
@@ -266,24 +317,63 @@ static void search(const ccp_queue *q) {
   while (ccp_clock_now_ns() < until);
 }
 
+/* The first record of a queue that is not empty, which is the head's then. */
+static const record *first(ccp_queue *q) {
+  while (q->head->read == q->head->written)
+    pass(q, q->head);
+  return record_at(q->head, q->head->read);
+}
+
+/* Takes the first message of a queue that has one. */
+static void take_first(ccp_queue *q, unsigned char *room, ccp_item_in *item,
+                       uint32_t *wake) {
+  take(q, room, item);
+  if (q->maxsize)
+    *wake = ccp_sleepers_call(&q->putters, 1);
+}
+
+/* The same if its handles can be had, with the directory's mutex, which comes
+** before the queue's: another may have been faster. False: there is nothing to
+** take any more. */
+static int take_named(ccp_queue *q, unsigned char *room, ccp_item_in *item,
+                      int *rc, uint32_t *wake) {
+  int any;
+  ccp_keeping_begin();
+  ccp_object_lock(&q->object);
+  any = size_now(q) > 0;
+  if (any) {
+    const record *r = first(q);
+    *rc = ccp_keeping_may_hand(end_of(r), r->names) ? CCP_OK : CCP_E_NOMEM;
+    if (*rc == CCP_OK) {
+      take_first(q, room, item, wake);
+      ccp_keeping_hand(item->data + item->len, item->names);
+    }
+  }
+  ccp_object_unlock(&q->object);
+  ccp_keeping_end();
+  return any;
+}
+
 int ccp_queue_get(ccp_queue *q, unsigned char *room, ccp_item_in *item,
                   int64_t deadline_ns) {
-  int rc = CCP_OK, any;
+  int rc, any, named;
   uint32_t wake = 0;
-  if (deadline_ns > 0 && size_now(q) == 0)
-    search(q);
-  ccp_object_lock(&q->object);
-  while ((any = size_now(q) > 0) == 0 && rc == CCP_OK &&
-         !atomic_load(&q->closed))
-    rc = ccp_sleep(&q->object, &q->getters, deadline_ns);
-  if (any) {
-    take(q, room, item);
-    if (q->maxsize)
-      wake = ccp_sleepers_call(&q->putters, 1);
+  do {
     rc = CCP_OK;
-  } else if (atomic_load(&q->closed))
-    rc = CCP_E_CLOSED;
-  ccp_object_unlock(&q->object);
+    if (deadline_ns > 0 && size_now(q) == 0)
+      search(q);
+    ccp_object_lock(&q->object);
+    while ((any = size_now(q) > 0) == 0 && rc == CCP_OK &&
+           !atomic_load(&q->closed))
+      rc = ccp_sleep(&q->object, &q->getters, deadline_ns);
+    named = any && first(q)->names > 0;
+    if (any && !named) {
+      take_first(q, room, item, &wake);
+      rc = CCP_OK;
+    } else if (!any && atomic_load(&q->closed))
+      rc = CCP_E_CLOSED;
+    ccp_object_unlock(&q->object);
+  } while (named && !take_named(q, room, item, &rc, &wake));
   ccp_sleepers_wake(&q->putters, wake);
   return rc;
 }
