@@ -8,6 +8,7 @@
 #include "bind/lsync.h"
 #include "os/codes.h"
 #include "shared/arena.h"
+#include "shared/keeping.h"
 #include "shared/queue.h"
 
 static const char QUEUE[] = "ccpool.Queue", PARKED[] = "ccpool.parked";
@@ -132,7 +133,7 @@ static int queue_try_put(lua_State *L) {
 static int push_safely(lua_State *L, ccp_sharing *s, ccp_item_in *item) {
   int status = ccp_sharing_decode_safely(L, s, item->data + CCP_ITEM_PREFIX,
                                          item->len - CCP_ITEM_PREFIX);
-  ccp_sharing_forget(item->data + item->len, item->names);
+  ccp_keeping_release(item->data + item->len, item->names);
   if (item->block) {
     ccp_hand_drop(item->block);
     ccp_arena_free(item->block);

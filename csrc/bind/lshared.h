@@ -124,7 +124,5 @@ void ccp_sharing_decode(lua_State *L, ccp_sharing *s, const void *p,
 ** value or the error on the stack. */
 int ccp_sharing_decode_safely(lua_State *L, ccp_sharing *s, const void *p,
                               size_t len);
-/* Gives up one handle of each of the n objects whose names end at 'end'. */
-void ccp_sharing_forget(const unsigned char *end, uint32_t n);
 
 #endif

@@ -7,7 +7,6 @@
 #include "bind/lerror.h"
 #include "os/codes.h"
 #include "shared/arena.h"
-#include "shared/keeping.h"
 
 /* shared_stats() -> objects, members; bytes of the arena handed out, warm. */
 int ccp_sharing_stats(lua_State *L) {
@@ -93,9 +92,4 @@ int ccp_sharing_decode_safely(lua_State *L, ccp_sharing *s, const void *p,
   status = lua_pcall(L, 1, 1, 0);
   s->stored--;
   return status;
-}
-
-void ccp_sharing_forget(const unsigned char *end, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++)
-    ccp_object_release(ccp_name_before(end, i));
 }

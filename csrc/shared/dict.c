@@ -94,7 +94,6 @@ static void dict_fini(ccp_object *o) {
     t->at[i] = NULL;
     if (!is_entry(e))
       continue;
-    CCP_FAULT("keep");
     if (e->names)
       ccp_keeping_gone(end_of(e), e->names);
     ccp_arena_free(e);
@@ -237,6 +236,8 @@ static int apply(ccp_dict *d, change *c) {
   c->had = place && is_entry(*place);
   if (c->had && (*place)->names && !c->named)
     return CCP_E_NOTHELD;
+  if (c->had && ccp_keeping_hand(end_of(*place), (*place)->names) != CCP_OK)
+    return CCP_E_NOMEM;
   if (place && c->fresh)
     c->old = put(d, place, c->fresh);
   else if (c->had)
@@ -244,7 +245,6 @@ static int apply(ccp_dict *d, change *c) {
   return CCP_OK;
 }
 
-/* A reader may have the old value already, and be about to decode it. */
 static int apply_named(ccp_dict *d, change *c) {
   int rc;
   ccp_keeping_begin();
@@ -285,30 +285,47 @@ int ccp_dict_set(ccp_dict *d, ccp_dict_bytes key, const ccp_dict_bytes *value,
   *had = c.had;
   if (rc != CCP_OK)
     ccp_arena_free(c.fresh);
+  if (c.old)
+    ccp_keeping_release(end_of(c.old), c.old->names);
   ccp_arena_free(c.old);
   return rc;
 }
 
+/* Without the directory's mutex, a value that names objects is left alone:
+** *names tells. */
+static long long get(ccp_dict *d, const ccp_dict_bytes *key, void *room,
+                     size_t cap, int named, uint32_t *names) {
+  ccp_dict_entry **place = find(d, hash_of(key), key);
+  const ccp_dict_entry *e = place && is_entry(*place) ? *place : NULL;
+  *names = e ? e->names : 0;
+  if (!e)
+    return CCP_DICT_NONE;
+  if (e->value_len > cap || (*names && !named))
+    return (long long)e->value_len;
+  if (ccp_keeping_hand(end_of(e), *names) != CCP_OK)
+    return CCP_DICT_NOMEM;
+  memcpy(room, e->bytes + e->key_len, e->value_len);
+  return (long long)e->value_len;
+}
+
 long long ccp_dict_get(ccp_dict *d, ccp_dict_bytes key, void *room, size_t cap,
                        uint32_t *names) {
-  uint64_t hash = hash_of(&key);
-  ccp_dict_entry **place;
-  long long len = -1;
+  long long len;
   ccp_object_lock(&d->object);
-  place = find(d, hash, &key);
-  if (place && is_entry(*place)) {
-    const ccp_dict_entry *e = *place;
-    len = (long long)e->value_len;
-    *names = e->names;
-    if (e->value_len <= cap)
-      memcpy(room, e->bytes + e->key_len, e->value_len);
-  }
+  len = get(d, &key, room, cap, 0, names);
   ccp_object_unlock(&d->object);
+  if (!*names || len > (long long)cap)
+    return len;
+  ccp_keeping_begin();
+  ccp_object_lock(&d->object);
+  len = get(d, &key, room, cap, 1, names);
+  ccp_object_unlock(&d->object);
+  ccp_keeping_end();
   return len;
 }
 
 long long ccp_dict_next(ccp_dict *d, uint64_t *at, void *room, size_t cap) {
-  long long len = -1;
+  long long len = CCP_DICT_NONE;
   ccp_object_lock(&d->object);
   while (d->table && *at < d->table->places && !is_entry(d->table->at[*at]))
     ++*at;

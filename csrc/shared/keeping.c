@@ -4,7 +4,7 @@
 */
 #include "shared/keeping.h"
 
-#include "os/clock.h"
+#include "os/codes.h"
 #include "os/fault.h"
 #include "shared/directory.h"
 
@@ -31,38 +31,32 @@ void ccp_keeping_stored(const unsigned char *end, uint32_t n) {
     count(ccp_object_find_locked(ccp_name_before(end, i)), 1);
 }
 
-void ccp_keeping_dropped(const unsigned char *end, uint32_t n) {
-  int64_t now = ccp_clock_now_ns();
-  for (uint32_t i = 0; i < n; i++) {
-    ccp_object *o = ccp_object_find_locked(ccp_name_before(end, i));
-    if (!o)
-      continue;
-    o->sent = 1;
-    o->touched_ns = now;
-    count(o, -1);
-  }
-}
-
-int ccp_keeping_may_hand(const unsigned char *end, uint32_t n) {
+/* All or none: first the room, then the handles. */
+int ccp_keeping_hand(const unsigned char *end, uint32_t n) {
   for (uint32_t i = 0; i < n; i++)
     if (!ccp_directory_count_room(ccp_name_before(end, i).index))
-      return 0;
-  return 1;
-}
-
-void ccp_keeping_hand(const unsigned char *end, uint32_t n) {
+      return CCP_E_NOMEM;
   for (uint32_t i = 0; i < n; i++) {
     ccp_object *o = ccp_object_find_locked(ccp_name_before(end, i));
     if (o)
       (void)ccp_object_hold_locked(o);
-    count(o, -1);
   }
+  return CCP_OK;
+}
+
+void ccp_keeping_dropped(const unsigned char *end, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    count(ccp_object_find_locked(ccp_name_before(end, i)), -1);
 }
 
 void ccp_keeping_gone(const unsigned char *end, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++)
-    count(ccp_object_find_locked(ccp_name_before(end, i)), -1);
+  ccp_keeping_dropped(end, n);
   ccp_object_orphan_locked();
+}
+
+void ccp_keeping_release(const unsigned char *end, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++)
+    ccp_object_release(ccp_name_before(end, i));
 }
 
 /* What is half freed still keeps what its messages name, until its fini goes

@@ -14,8 +14,9 @@
 **
 **   - encoding, waiting for room: the handles go with the member's bit;
 **   - in between: as said;
-**   - after a message was taken: ccp_keeping_hand has given this process the
-**     handles before the message keeps its objects no more.
+**   - after a message was taken, copied or replaced: ccp_keeping_hand has
+**     given this process the handles before the message keeps its objects no
+**     more.
 */
 #ifndef CCP_SHARED_KEEPING_H
 #define CCP_SHARED_KEEPING_H
@@ -39,18 +40,21 @@ void ccp_keeping_end(void);
 
 /* ---- in between: for the n names that end at 'end' */
 
-/* The message is stored now; or no longer, and who may have a copy has LEASE_NS
-** to take what it names. */
+/* The message is stored now. */
 void ccp_keeping_stored(const unsigned char *end, uint32_t n);
+/* This process holds a handle for each name, to be given up by
+** ccp_keeping_release. CCP_OK, or CCP_E_NOMEM: none. */
+int ccp_keeping_hand(const unsigned char *end, uint32_t n);
+/* The message is stored no longer; this process has handles for its names. */
 void ccp_keeping_dropped(const unsigned char *end, uint32_t n);
-/* True: ccp_keeping_hand cannot fail. False: no memory. */
-int ccp_keeping_may_hand(const unsigned char *end, uint32_t n);
-/* The message is stored no longer, and this process holds a handle for each
-** name, to be given up by ccp_object_release. */
-void ccp_keeping_hand(const unsigned char *end, uint32_t n);
 
 /* For fini, which runs in between: the message is gone. What it kept is freed
 ** later, if nobody else holds it. */
 void ccp_keeping_gone(const unsigned char *end, uint32_t n);
+
+/* ---- without the mutex */
+
+/* Gives up what ccp_keeping_hand gave. */
+void ccp_keeping_release(const unsigned char *end, uint32_t n);
 
 #endif

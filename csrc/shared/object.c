@@ -10,6 +10,7 @@
 
 #include "os/clock.h"
 #include "os/codes.h"
+#include "os/fault.h"
 #include "os/futex.h"
 #include "shared/arena.h"
 #include "shared/directory.h"
@@ -93,7 +94,9 @@ static void free_locked(ccp_object *o) {
   atomic_store(&o->id, 0);
   if (stores)
     ccp_directory_moving(1);
+  CCP_FAULT("keep");
   ops[o->kind]->fini(o);
+  CCP_FAULT("keep");
   if (stores)
     ccp_directory_moving(0);
   ccp_directory_clear(index);
@@ -230,6 +233,7 @@ int ccp_object_hold_locked(ccp_object *o) {
   if (ccp_directory_count(name, 1) < 0)
     return 0;
   *word_of(o, me) |= bit_of(me);
+  CCP_FAULT("keep");
   return 1;
 }
 
@@ -261,6 +265,7 @@ void ccp_object_release(ccp_object_name name) {
     if (is_holder(o, me)) {
       ccp_object_lock(o);
       leave_locked(o, me, 0);
+      CCP_FAULT("keep");
     }
     if (ccp_directory_forked_since(o->made_ns)) {
       o->sent = 1;

@@ -119,6 +119,7 @@ static void queue_fini(ccp_object *o) {
     ccp_segment *s = q->head;
     while (s->read < s->written) {
       record *r = record_at(s, s->read);
+      CCP_FAULT("keep");
       s->read += size_at(s, s->read);
       drop_record(r);
     }
@@ -343,10 +344,10 @@ static int take_named(ccp_queue *q, unsigned char *room, ccp_item_in *item,
   any = size_now(q) > 0;
   if (any) {
     const record *r = first(q);
-    *rc = ccp_keeping_may_hand(end_of(r), r->names) ? CCP_OK : CCP_E_NOMEM;
+    *rc = ccp_keeping_hand(end_of(r), r->names);
     if (*rc == CCP_OK) {
       take_first(q, room, item, wake);
-      ccp_keeping_hand(item->data + item->len, item->names);
+      ccp_keeping_dropped(item->data + item->len, item->names);
     }
   }
   ccp_object_unlock(&q->object);

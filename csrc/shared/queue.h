@@ -51,7 +51,7 @@ typedef struct ccp_item_in {
   unsigned char *data; /* the message with its prefix: 'room' or a block */
   size_t len;
   void *block; /* is the caller's, who is to hand-drop and free it; or NULL */
-  uint32_t names; /* at its end; the caller has a handle for each from now on */
+  uint32_t names; /* at its end; the caller is to ccp_keeping_release them */
 } ccp_item_in;
 
 /* Takes the first message; room must have CCP_ITEM_INLINE bytes. CCP_OK;
