@@ -116,6 +116,7 @@ build = {
         "csrc/shared/dict.c",
         "csrc/shared/directory.c",
         "csrc/shared/event.c",
+        "csrc/shared/keeping.c",
         "csrc/shared/latch.c",
         "csrc/shared/mutex.c",
         "csrc/shared/object.c",

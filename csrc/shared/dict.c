@@ -236,7 +236,8 @@ static int apply(ccp_dict *d, change *c) {
   c->had = place && is_entry(*place);
   if (c->had && (*place)->names && !c->named)
     return CCP_E_NOTHELD;
-  if (c->had && ccp_keeping_hand(end_of(*place), (*place)->names) != CCP_OK)
+  if (c->had && (*place)->names &&
+      ccp_keeping_hand(end_of(*place), (*place)->names) != CCP_OK)
     return CCP_E_NOMEM;
   if (place && c->fresh)
     c->old = put(d, place, c->fresh);
@@ -245,47 +246,38 @@ static int apply(ccp_dict *d, change *c) {
   return CCP_OK;
 }
 
-static int apply_named(ccp_dict *d, change *c) {
-  int rc;
-  ccp_keeping_begin();
-  ccp_object_lock(&d->object);
-  c->named = 1;
-  rc = apply(d, c);
-  if (rc == CCP_OK && c->fresh && c->fresh->names)
+static void count_named(const change *c) {
+  if (c->fresh && c->fresh->names)
     ccp_keeping_stored(end_of(c->fresh), c->fresh->names);
   if (c->old && c->old->names)
     ccp_keeping_dropped(end_of(c->old), c->old->names);
-  d->loose = NULL;
-  ccp_object_unlock(&d->object);
-  ccp_keeping_end();
-  return rc;
-}
-
-static int apply_plain(ccp_dict *d, change *c) {
-  int rc;
-  ccp_object_lock(&d->object);
-  rc = apply(d, c);
-  d->loose = NULL;
-  ccp_object_unlock(&d->object);
-  return rc;
 }
 
 int ccp_dict_set(ccp_dict *d, ccp_dict_bytes key, const ccp_dict_bytes *value,
                  int *had) {
   change c = {key, hash_of(&key), NULL, NULL, 0, 0};
-  int rc = CCP_E_NOTHELD;
+  int rc = CCP_OK;
   if (value)
     c.fresh = new_entry(&key, c.hash, value);
   if (value && !c.fresh)
     return CCP_E_NOMEM;
-  if (!value || !value->names)
-    rc = apply_plain(d, &c);
-  if (rc == CCP_E_NOTHELD)
-    rc = apply_named(d, &c);
+  do {
+    c.named = rc == CCP_E_NOTHELD || (value && value->names > 0);
+    if (c.named)
+      ccp_keeping_begin();
+    ccp_object_lock(&d->object);
+    rc = apply(d, &c);
+    if (c.named && rc == CCP_OK)
+      count_named(&c);
+    d->loose = NULL;
+    ccp_object_unlock(&d->object);
+    if (c.named)
+      ccp_keeping_end();
+  } while (rc == CCP_E_NOTHELD);
   *had = c.had;
   if (rc != CCP_OK)
     ccp_arena_free(c.fresh);
-  if (c.old)
+  if (c.old && c.old->names)
     ccp_keeping_release(end_of(c.old), c.old->names);
   ccp_arena_free(c.old);
   return rc;
@@ -293,16 +285,16 @@ int ccp_dict_set(ccp_dict *d, ccp_dict_bytes key, const ccp_dict_bytes *value,
 
 /* Without the directory's mutex, a value that names objects is left alone:
 ** *names tells. */
-static long long get(ccp_dict *d, const ccp_dict_bytes *key, void *room,
-                     size_t cap, int named, uint32_t *names) {
-  ccp_dict_entry **place = find(d, hash_of(key), key);
+static long long get_now(ccp_dict *d, const ccp_dict_bytes *key, uint64_t hash,
+                         void *room, size_t cap, int named, uint32_t *names) {
+  ccp_dict_entry **place = find(d, hash, key);
   const ccp_dict_entry *e = place && is_entry(*place) ? *place : NULL;
   *names = e ? e->names : 0;
   if (!e)
     return CCP_DICT_NONE;
   if (e->value_len > cap || (*names && !named))
     return (long long)e->value_len;
-  if (ccp_keeping_hand(end_of(e), *names) != CCP_OK)
+  if (*names && ccp_keeping_hand(end_of(e), *names) != CCP_OK)
     return CCP_DICT_NOMEM;
   memcpy(room, e->bytes + e->key_len, e->value_len);
   return (long long)e->value_len;
@@ -310,17 +302,20 @@ static long long get(ccp_dict *d, const ccp_dict_bytes *key, void *room,
 
 long long ccp_dict_get(ccp_dict *d, ccp_dict_bytes key, void *room, size_t cap,
                        uint32_t *names) {
+  uint64_t hash = hash_of(&key);
+  int named = 0, again;
   long long len;
-  ccp_object_lock(&d->object);
-  len = get(d, &key, room, cap, 0, names);
-  ccp_object_unlock(&d->object);
-  if (!*names || len > (long long)cap)
-    return len;
-  ccp_keeping_begin();
-  ccp_object_lock(&d->object);
-  len = get(d, &key, room, cap, 1, names);
-  ccp_object_unlock(&d->object);
-  ccp_keeping_end();
+  do {
+    if (named)
+      ccp_keeping_begin();
+    ccp_object_lock(&d->object);
+    len = get_now(d, &key, hash, room, cap, named, names);
+    ccp_object_unlock(&d->object);
+    if (named)
+      ccp_keeping_end();
+    again = !named && *names && len <= (long long)cap;
+    named = again;
+  } while (again);
   return len;
 }
 

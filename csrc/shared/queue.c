@@ -224,40 +224,30 @@ static int wait_for_room(ccp_queue *q, int64_t deadline_ns) {
   return is_full(q) && !atomic_load(&q->closed) ? rc : CCP_OK;
 }
 
-static int put_plain(ccp_queue *q, const ccp_item_out *item,
-                     int64_t deadline_ns, uint32_t *wake) {
-  int waited, rc;
-  ccp_object_lock(&q->object);
-  waited = wait_for_room(q, deadline_ns);
-  rc = put_now(q, item, wake);
-  ccp_object_unlock(&q->object);
-  return rc == CCP_E_FULL ? waited : rc;
-}
-
-/* The directory's mutex comes before the queue's, and nobody sleeps with it. */
-static int put_named(ccp_queue *q, const ccp_item_out *item,
-                     int64_t deadline_ns, uint32_t *wake) {
-  int waited = CCP_OK, rc;
+/* A message that names objects needs the directory's mutex, which comes before
+** the queue's and with which nobody sleeps. */
+int ccp_queue_put(ccp_queue *q, const ccp_item_out *item, int64_t deadline_ns) {
+  int named = item->names > 0, waited, rc;
+  uint32_t wake = 0;
   do {
-    ccp_keeping_begin();
+    waited = CCP_OK;
+    if (named)
+      ccp_keeping_begin();
     ccp_object_lock(&q->object);
-    rc = put_now(q, item, wake);
-    if (rc == CCP_OK)
-      ccp_keeping_stored(item->data + item->len, item->names);
-    ccp_keeping_end();
-    if (rc == CCP_E_FULL)
+    while ((rc = put_now(q, item, &wake)) == CCP_E_FULL && !named &&
+           waited == CCP_OK)
       waited = wait_for_room(q, deadline_ns);
+    if (named) {
+      if (rc == CCP_OK)
+        ccp_keeping_stored(item->data + item->len, item->names);
+      ccp_keeping_end();
+      if (rc == CCP_E_FULL)
+        waited = wait_for_room(q, deadline_ns);
+    }
     ccp_object_unlock(&q->object);
   } while (rc == CCP_E_FULL && waited == CCP_OK);
-  return rc == CCP_E_FULL ? waited : rc;
-}
-
-int ccp_queue_put(ccp_queue *q, const ccp_item_out *item, int64_t deadline_ns) {
-  uint32_t wake = 0;
-  int rc = item->names ? put_named(q, item, deadline_ns, &wake)
-                       : put_plain(q, item, deadline_ns, &wake);
   ccp_sleepers_wake(&q->getters, wake);
-  return rc;
+  return rc == CCP_E_FULL ? waited : rc;
 }
 
 /* ------------------------------------------------------------ getting */
@@ -276,9 +266,9 @@ static void pass(ccp_queue *q, ccp_segment *s) {
 
 /* A block is in this process's hands once it has left the queue; a death
 ** between the two loses it, and never frees what the queue still has. */
-static void take(ccp_queue *q, unsigned char *room, ccp_item_in *item) {
+static void take(ccp_queue *q, const record *r, unsigned char *room,
+                 ccp_item_in *item) {
   ccp_segment *s = q->head;
-  const record *r = record_at(s, s->read);
   prefix *p = r->block;
   item->names = r->names;
   item->block = r->block;
@@ -318,65 +308,56 @@ static void search(const ccp_queue *q) {
   while (ccp_clock_now_ns() < until);
 }
 
-/* The first record of a queue that is not empty, which is the head's then. */
-static const record *first(ccp_queue *q) {
+static int wait_for_item(ccp_queue *q, int64_t deadline_ns) {
+  int rc = CCP_OK;
+  while (rc == CCP_OK && size_now(q) == 0 && !atomic_load(&q->closed))
+    rc = ccp_sleep(&q->object, &q->getters, deadline_ns);
+  return rc;
+}
+
+/* As ccp_queue_get, but does not wait: CCP_E_TIMEOUT. Without the directory's
+** mutex a message that names objects stays: CCP_E_NOTHELD. */
+static int get_now(ccp_queue *q, unsigned char *room, ccp_item_in *item,
+                   int named, uint32_t *wake) {
+  const record *r;
+  if (size_now(q) == 0)
+    return atomic_load(&q->closed) ? CCP_E_CLOSED : CCP_E_TIMEOUT;
   while (q->head->read == q->head->written)
     pass(q, q->head);
-  return record_at(q->head, q->head->read);
-}
-
-/* Takes the first message of a queue that has one. */
-static void take_first(ccp_queue *q, unsigned char *room, ccp_item_in *item,
-                       uint32_t *wake) {
-  take(q, room, item);
+  r = record_at(q->head, q->head->read);
+  if (r->names && !named)
+    return CCP_E_NOTHELD;
+  if (r->names && ccp_keeping_hand(end_of(r), r->names) != CCP_OK)
+    return CCP_E_NOMEM;
+  take(q, r, room, item);
+  if (item->names)
+    ccp_keeping_dropped(item->data + item->len, item->names);
   if (q->maxsize)
     *wake = ccp_sleepers_call(&q->putters, 1);
+  return CCP_OK;
 }
 
-/* The same if its handles can be had, with the directory's mutex, which comes
-** before the queue's: another may have been faster. False: there is nothing to
-** take any more. */
-static int take_named(ccp_queue *q, unsigned char *room, ccp_item_in *item,
-                      int *rc, uint32_t *wake) {
-  int any;
-  ccp_keeping_begin();
-  ccp_object_lock(&q->object);
-  any = size_now(q) > 0;
-  if (any) {
-    const record *r = first(q);
-    *rc = ccp_keeping_hand(end_of(r), r->names);
-    if (*rc == CCP_OK) {
-      take_first(q, room, item, wake);
-      ccp_keeping_dropped(item->data + item->len, item->names);
-    }
-  }
-  ccp_object_unlock(&q->object);
-  ccp_keeping_end();
-  return any;
-}
-
+/* With the directory's mutex, which comes before the queue's, another may have
+** been faster: then it waits again. */
 int ccp_queue_get(ccp_queue *q, unsigned char *room, ccp_item_in *item,
                   int64_t deadline_ns) {
-  int rc, any, named;
+  int rc = CCP_OK, waited, named;
   uint32_t wake = 0;
+  if (deadline_ns > 0 && size_now(q) == 0)
+    search(q);
   do {
-    rc = CCP_OK;
-    if (deadline_ns > 0 && size_now(q) == 0)
-      search(q);
+    named = rc == CCP_E_NOTHELD;
+    if (named)
+      ccp_keeping_begin();
     ccp_object_lock(&q->object);
-    while ((any = size_now(q) > 0) == 0 && rc == CCP_OK &&
-           !atomic_load(&q->closed))
-      rc = ccp_sleep(&q->object, &q->getters, deadline_ns);
-    named = any && first(q)->names > 0;
-    if (any && !named) {
-      take_first(q, room, item, &wake);
-      rc = CCP_OK;
-    } else if (!any && atomic_load(&q->closed))
-      rc = CCP_E_CLOSED;
+    waited = named ? CCP_OK : wait_for_item(q, deadline_ns);
+    rc = get_now(q, room, item, named, &wake);
     ccp_object_unlock(&q->object);
-  } while (named && !take_named(q, room, item, &rc, &wake));
+    if (named)
+      ccp_keeping_end();
+  } while (rc == CCP_E_NOTHELD || (named && rc == CCP_E_TIMEOUT));
   ccp_sleepers_wake(&q->putters, wake);
-  return rc;
+  return rc == CCP_E_TIMEOUT ? waited : rc;
 }
 
 /* ------------------------------------------------------------ the rest */
