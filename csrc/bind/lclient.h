@@ -42,6 +42,8 @@ typedef struct ccp_client {
   ccp_handle *handles; /* owned */
   ccp_task *arrived;   /* taken from a pool, not delivered yet */
   ccp_buf out;         /* for encoding */
+  int lending;         /* what is encoded is a task's: see ccp_sharing_lent */
+  uint32_t lent_n;     /* objects in it so far */
   uint64_t delivered;  /* futures and chunk news, ever: grows */
   int in_flight;       /* registry reference: task id -> future */
   uint64_t in_flight_n;

@@ -41,6 +41,11 @@ ccp_shared *ccp_shared_push(lua_State *L, const char *tname);
 /* Fills it with a new object; raises MemoryLimitError for NULL. */
 void ccp_shared_set(lua_State *L, ccp_shared *h, void *object);
 
+/* Pushes another handle of the same object; raises. */
+void ccp_shared_again(lua_State *L, const ccp_shared *h, const char *tname);
+/* Gives up the handle, whatever its class. */
+void ccp_shared_close(ccp_shared *h);
+
 /* The object of argument 'arg'. Raises an argument error for another type and
 ** ClosedError for a handle that was closed. */
 void *ccp_shared_check(lua_State *L, int arg, const char *tname);
@@ -109,11 +114,23 @@ int64_t ccp_wait_check(lua_State *L, int arg);
 
 /* ---------------------------------------------------------- messages */
 
+struct ccp_client;
+
 /* Encodes the value at 'at' behind 'prefix' zero bytes in s->out, and behind it
 ** the names of the objects in it, of which s->track has handles; returns how
 ** many. Raises NotSendableError. */
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix);
+/* The call of a task is lent the objects that it names: while the client's
+** 'lending' is set, saving one makes another handle of it. Pushes the table of
+** these handles, to be kept until the task is through: until then the call may
+** be read, any number of times or never, and nobody has to count that. */
+void ccp_sharing_lent(lua_State *L, struct ccp_client *c);
+/* Adds the handle on the top, and pops it. */
+void ccp_sharing_lend(lua_State *L, struct ccp_client *c);
+/* Closes the handles in the table on the top, or nil, and pops it. */
+void ccp_sharing_return(lua_State *L);
+
 /* Gives these handles up: the message was stored, or never will be. */
 void ccp_sharing_untrack(ccp_names *track);
 

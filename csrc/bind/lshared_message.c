@@ -4,9 +4,12 @@
 */
 #include "bind/lshared.h"
 
+#include "bind/lclient.h"
 #include "bind/lerror.h"
 #include "os/codes.h"
 #include "shared/arena.h"
+
+static const char lent_key = 0; /* its address: in the registry */
 
 /* shared_stats() -> objects, members; bytes of the arena handed out, warm. */
 int ccp_sharing_stats(lua_State *L) {
@@ -27,6 +30,36 @@ int ccp_sharing_reap(lua_State *L) {
   ccp_object_reap_now();
   ccp_object_sweep();
   return 0;
+}
+
+/* The table is made anew for each message that lends something. */
+void ccp_sharing_lend(lua_State *L, ccp_client *c) {
+  if (c->lent_n == 0) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_key);
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_key);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)c->lent_n + 1);
+  c->lent_n++;
+  lua_pop(L, 1);
+}
+
+void ccp_sharing_lent(lua_State *L, ccp_client *c) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_key);
+  c->lent_n = 0;
+}
+
+void ccp_sharing_return(lua_State *L) {
+  lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, -1, i);
+    ccp_shared_close(lua_touserdata(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
 }
 
 void ccp_sharing_untrack(ccp_names *track) {
