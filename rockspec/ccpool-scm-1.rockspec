@@ -103,6 +103,7 @@ build = {
         "csrc/pool/drain.c",
         "csrc/pool/funcs.c",
         "csrc/pool/limits.c",
+        "csrc/pool/loan.c",
         "csrc/pool/party.c",
         "csrc/pool/pool.c",
         "csrc/pool/staff.c",

@@ -115,6 +115,7 @@ int64_t ccp_wait_check(lua_State *L, int arg);
 /* ---------------------------------------------------------- messages */
 
 struct ccp_client;
+struct ccp_pool;
 
 /* Encodes the value at 'at' behind 'prefix' zero bytes in s->out, and behind it
 ** the names of the objects in it, of which s->track has handles; returns how
@@ -130,6 +131,10 @@ void ccp_sharing_lent(lua_State *L, struct ccp_client *c);
 void ccp_sharing_lend(lua_State *L, struct ccp_client *c);
 /* Closes the handles in the table on the top, or nil, and pops it. */
 void ccp_sharing_return(lua_State *L);
+/* The same for a message that the pool's workers read until its end: the pool
+** takes the handles over. Raises. */
+void ccp_sharing_lend_pool(lua_State *L, struct ccp_client *c,
+                           struct ccp_pool *pool);
 
 /* Gives these handles up: the message was stored, or never will be. */
 void ccp_sharing_untrack(ccp_names *track);

@@ -62,6 +62,26 @@ void ccp_sharing_return(lua_State *L) {
   lua_pop(L, 1);
 }
 
+void ccp_sharing_lend_pool(lua_State *L, ccp_client *c, ccp_pool *pool) {
+  uint32_t n = c->lent_n;
+  int rc = CCP_OK;
+  if (n == 0)
+    return;
+  ccp_sharing_lent(L, c);
+  for (uint32_t i = 1; i <= n && rc == CCP_OK; i++) {
+    ccp_shared *h;
+    lua_rawgeti(L, -1, (lua_Integer)i);
+    h = lua_touserdata(L, -1);
+    rc = ccp_pool_lend(pool, h->name);
+    if (rc == CCP_OK)
+      h->object = NULL;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  if (rc != CCP_OK)
+    (void)ccp_error_raise(L, rc, NULL);
+}
+
 void ccp_sharing_untrack(ccp_names *track) {
   while (track->n > 0)
     ccp_object_release(track->list[--track->n].name);

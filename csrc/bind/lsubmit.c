@@ -123,8 +123,7 @@ static void encode_call(lua_State *L, ccp_executor *ex, int n) {
   int rc;
   luaL_checkstack(L, 8, "too many arguments");
   ccp_buf_reset(out);
-  ex->client->lent_n = 0;
-  ex->client->lending = 1;
+  ccp_sharing_begin_lending(ex->client);
   rc = ccp_buf_put(out, &kind, 1);
   if (rc == CCP_OK)
     rc = ccp_encode_call_in(L, ex->client->codec, 2, n - 1, what, out,
