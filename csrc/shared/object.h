@@ -10,7 +10,8 @@
 ** ccp_object_reap), and an object without bits is freed.
 **
 ** In transit: a message names an object by index and id, checked when it is
-** decoded, so a stale message finds nothing and touches nothing. Sending counts
+** decoded, so a stale message finds nothing and touches nothing. The objects of
+** a task's call are held by its sender until it is through. Else sending counts
 ** one message as pending, receiving takes it back; an object that nobody holds
 ** is kept for LEASE_NS after its last sending or receiving, for a message may
 ** be decoded more than once, and for PENDING_NS while a message was never
