@@ -132,7 +132,9 @@ int ccp_directory_count_room(uint32_t index) {
   return 1;
 }
 
-/* An entry below 'end' is the object's from the store on. */
+/* An entry below 'end' is the object's from the store on; until then it was in
+** the hands of this process. A death between the two loses it: were it in both,
+** it might be freed twice. */
 int ccp_directory_add(ccp_object *o) {
   uint32_t index = free_index();
   ccp_object_name name;
@@ -140,6 +142,7 @@ int ccp_directory_add(ccp_object *o) {
     return 0;
   o->index = index;
   atomic_store(&o->id, ++dir->last_id);
+  ccp_hand_drop(o);
   name = (ccp_object_name){atomic_load(&o->id), index};
   if (index == dir->end)
     dir->end++;

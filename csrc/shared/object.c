@@ -197,6 +197,8 @@ void ccp_object_adopt_locked(ccp_object_name name, uint32_t member, int *ok) {
     *word_of(o, member) |= bit_of(member);
 }
 
+/* It is in the hands of this process until it is in the directory: its first
+** word is its id. */
 void *ccp_object_new(enum ccp_kind kind, size_t size) {
   static _Atomic uint32_t made; /* relaxed: only now and then */
   uint32_t me = ccp_member_me();
@@ -209,15 +211,19 @@ void *ccp_object_new(enum ccp_kind kind, size_t size) {
   }
   if (!o)
     return NULL;
+  ccp_hand_hold(o);
+  CCP_FAULT("keep");
   o->kind = kind;
   o->made_ns = ccp_clock_now_ns();
   *word_of(o, me) |= bit_of(me);
   if (ccp_mutex_init(&o->mutex) != CCP_OK || !ccp_directory_lock()) {
+    ccp_hand_drop(o);
     ccp_arena_free(o);
     return NULL;
   }
   if (!ccp_directory_add(o)) {
     ccp_directory_unlock();
+    ccp_hand_drop(o);
     ccp_arena_free(o);
     return NULL;
   }

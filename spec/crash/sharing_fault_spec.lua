@@ -15,9 +15,14 @@ local queue, bounded, dict = ccpool.Queue(), ccpool.Queue(2), ccpool.Dict()
 local mixed = ccpool.Queue()
 local event = ccpool.Event()
 
+local MEGABYTE = 1000000
+
 local function close(o) getmetatable(o).__gc(o) end
 
 local steps = {
+  new = function()
+    for _ = 1, 10 do close(ccpool.Array("u8", MEGABYTE)) end
+  end,
   put = function()
     queue:put{ ccpool.Event(), ccpool.Lock() }
     queue:put{ ccpool.Event(), ("x"):rep(10000) }
@@ -72,6 +77,7 @@ local step = assert(steps[arg[1] ])
 queue:put{ event, ccpool.Event() } -- must outlive all of it
 dict:set("mine", { ccpool.Event() })
 local before, n = objects(), 0
+local _, _, used = core.shared_stats()
 repeat
   n = n + 1
   local p = ccpool.Process{ target = function()
@@ -93,6 +99,8 @@ repeat
   local now = objects()
   assert(now == before, ("%d objects, %d before, after %d"):format(now, before, n))
 until p.exitcode == 0
+local _, _, later = core.shared_stats()
+assert(later - used < 4 * MEGABYTE, "bytes: " .. later - used)
 print(n)
 ]]
 
@@ -108,6 +116,7 @@ describe("a death on the way of shared objects #crash #slow", function()
     assert.is_true(tonumber(result.out) > points, result.out)
   end
 
+  it("of a new one leaves nothing behind", function() dies_everywhere("new", 40) end)
   it("into a queue leaves nothing behind", function() dies_everywhere("put", 20) end)
   it("out of a queue leaves nothing behind", function() dies_everywhere("get", 20) end)
   it("into a dict and out of it leaves nothing behind", function()
