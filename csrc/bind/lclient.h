@@ -42,6 +42,8 @@ typedef struct ccp_client {
   ccp_handle *handles; /* owned */
   ccp_task *arrived;   /* taken from a pool, not delivered yet */
   ccp_buf out;         /* for encoding */
+  int lending;         /* see ccp_sharing_lent */
+  uint32_t lent_n;     /* objects in it so far */
   uint64_t delivered;  /* futures and chunk news, ever: grows */
   int in_flight;       /* registry reference: task id -> future */
   uint64_t in_flight_n;
@@ -60,6 +62,12 @@ typedef struct ccp_client {
   uint32_t helping; /* tasks that run inside of a wait */
   int leaked;       /* a thread that was left behind may still ring the bell */
 } ccp_client;
+
+/* Until 'lending' is cleared, what is encoded is lent what it names. */
+static inline void ccp_sharing_begin_lending(ccp_client *c) {
+  c->lent_n = 0;
+  c->lending = 1;
+}
 
 /* Makes the table of futures in flight; pushes it. Once per state. */
 void ccp_client_open(lua_State *L);

@@ -8,6 +8,7 @@
 
 #include "bind/lerror.h"
 #include "bind/lserial.h"
+#include "bind/lshared.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "worker/vm.h"
@@ -72,7 +73,11 @@ static int core_broadcast(lua_State *L) {
     return ccp_error_raise(L, CCP_E_DEADLOCK,
                            "a task of this executor cannot wait for its "
                            "broadcast");
+  ccp_sharing_begin_lending(ex->client);
   rc = ccp_encode_call(L, 2, n - 1, what, out, ccp_pool_funcs(h.pool));
+  ex->client->lending = 0;
+  if (rc == CCP_OK)
+    ccp_sharing_lend_pool(L, ex->client, h.pool);
   if (rc == CCP_OK)
     rc = ccp_pool_broadcast(h.pool, out->data, out->len, &h.number);
   if (rc != CCP_OK)

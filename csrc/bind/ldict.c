@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/codes.h"
 #include "shared/dict.h"
+#include "shared/keeping.h"
 
 static const char DICT[] = "ccpool.Dict";
 enum { ROOM = 1024 }; /* for values that need no memory of their own */
@@ -78,8 +79,7 @@ static void push_key_value(lua_State *L, const char *p, size_t len) {
 
 /* ---------------------------------------------------------- values */
 
-/* Pushes the value of the key, or nil. An object that it names is kept at least
-** for as long as one just sent, though the value may be replaced meanwhile. */
+/* Pushes the value of the key, or nil. */
 static void push_value(lua_State *L, ccp_dict *d, ccp_dict_bytes key) {
   unsigned char small[ROOM], *room = small;
   size_t cap = sizeof small;
@@ -91,14 +91,18 @@ static void push_value(lua_State *L, ccp_dict *d, ccp_dict_bytes key) {
     cap = (size_t)len;
     room = lua_newuserdatauv(L, cap, 0);
   }
-  if (len < 0) {
+  if (len == CCP_DICT_NOMEM)
+    (void)ccp_error_raise(L, CCP_E_NOMEM, "no room for handles");
+  if (len < 0)
     lua_pushnil(L);
-    return;
-  }
-  if (names == 0)
+  else if (names == 0)
     ccp_sharing_decode(L, s, room, (size_t)len);
-  else if (ccp_sharing_decode_safely(L, s, room, (size_t)len) != LUA_OK)
-    (void)lua_error(L);
+  else {
+    int status = ccp_sharing_decode_safely(L, s, room, (size_t)len);
+    ccp_keeping_release(room + len, names);
+    if (status != LUA_OK)
+      (void)lua_error(L);
+  }
 }
 
 /* Stores the value at index 'at', nil deletes. Returns whether there was one.
@@ -113,12 +117,10 @@ static int store(lua_State *L, ccp_dict *d, ccp_dict_bytes key, int at) {
     value.len = s->out.len;
   }
   rc = ccp_dict_set(d, key, any ? &value : NULL, &had);
-  if (rc != CCP_OK) {
-    ccp_sharing_unkeep(s);
-    (void)ccp_error_raise(L, rc, "no room in the arena");
-  }
   if (any)
-    ccp_sharing_stored(s);
+    ccp_sharing_untrack(&s->track);
+  if (rc != CCP_OK)
+    (void)ccp_error_raise(L, rc, "no room in the arena");
   if (s->out.cap > 64 * 1024)
     ccp_buf_fini(&s->out);
   return had;

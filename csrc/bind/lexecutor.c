@@ -9,6 +9,7 @@
 #include "bind/lcore.h"
 #include "bind/lerror.h"
 #include "bind/lhand.h"
+#include "bind/lshared.h"
 #include "codec/raw.h"
 #include "os/clock.h"
 #include "os/codes.h"
@@ -159,8 +160,12 @@ static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
   luaL_checkstack(L, 12, "too many initargs");
   if (!is_process)
     rc = ccp_encode_setup(L, 5, out, funcs, initialized);
+  ccp_sharing_begin_lending(ex->client);
   if (rc == CCP_OK && initialized)
     rc = ccp_encode_call(L, 6, last - 5, call, out, funcs);
+  ex->client->lending = 0;
+  if (rc == CCP_OK)
+    ccp_sharing_lend_pool(L, ex->client, ex->handle->pool);
   ccp_codec_types_known(L, funcs->uid, is_process);
   return rc;
 }
@@ -172,7 +177,11 @@ static int encode_finalizer(lua_State *L, ccp_executor *ex) {
   int rc = CCP_OK;
   ccp_buf_reset(out);
   if (lua_getfield(L, 4, "finalizer") != LUA_TNIL) {
+    ccp_sharing_begin_lending(ex->client);
     rc = ccp_encode_call(L, lua_gettop(L), 1, call, out, ccp_pool_funcs(pool));
+    ex->client->lending = 0;
+    if (rc == CCP_OK)
+      ccp_sharing_lend_pool(L, ex->client, pool);
     if (rc == CCP_OK)
       rc = ccp_pool_set_finalizer(pool, out->data, out->len);
   }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bind/lshared.h"
 #include "os/codes.h"
 #include "task/rules.h"
 
@@ -117,6 +118,22 @@ static void queue_callbacks(lua_State *L, ccp_client *c, int index) {
   lua_pop(L, 1);
 }
 
+/* What the call was lent, from the extras on the top. */
+static void take_back(lua_State *L) {
+  lua_getfield(L, -1, "lent");
+  ccp_sharing_return(L);
+  lua_pushnil(L);
+  lua_setfield(L, -2, "lent");
+}
+
+void ccp_future_lend(lua_State *L, ccp_client *c) {
+  int index = lua_gettop(L);
+  ccp_future_push_extras(L, lua_touserdata(L, index), index);
+  ccp_sharing_lent(L, c);
+  lua_setfield(L, -2, "lent");
+  lua_pop(L, 1);
+}
+
 typedef struct parcel {
   ccp_client *client;
   ccp_future *f;
@@ -147,6 +164,7 @@ static int store(lua_State *L) {
     ccp_future_push_extras(L, f, 2);
     tell_watchers(L, 2);
     queue_callbacks(L, p->client, 2);
+    take_back(L);
   }
   return 0;
 }

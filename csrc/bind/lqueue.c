@@ -1,11 +1,14 @@
 /*
 ** Queue. The thread of the Lua state.
 */
+#include <stdlib.h>
+
 #include "bind/lerror.h"
 #include "bind/lshared.h"
 #include "bind/lsync.h"
 #include "os/codes.h"
 #include "shared/arena.h"
+#include "shared/keeping.h"
 #include "shared/queue.h"
 
 static const char QUEUE[] = "ccpool.Queue", PARKED[] = "ccpool.parked";
@@ -34,9 +37,9 @@ typedef struct parked {
 
 static int parked__gc(lua_State *L) {
   parked *p = lua_touserdata(L, 1);
-  ccp_sharing s = {.track = p->track};
-  ccp_sharing_unkeep(&s);
-  p->track.n = 0;
+  ccp_sharing_untrack(&p->track);
+  free(p->track.list);
+  p->track = (ccp_names){NULL, 0, 0};
   ccp_buf_fini(&p->out);
   return 0;
 }
@@ -74,10 +77,9 @@ static int put_later(lua_State *L, ccp_queue *q, ccp_item_out *item,
   do
     rc = ccp_queue_put(q, item, ccp_wait_until(L, w));
   while (ccp_wait_again(L, w, rc));
-  if (rc == CCP_OK) {
+  if (rc == CCP_OK)
     sent(&p->out, item);
-    p->track.n = 0;
-  }
+  ccp_sharing_untrack(&p->track);
   return rc;
 }
 
@@ -104,11 +106,11 @@ static int put(lua_State *L, int64_t deadline_ns, const char *full) {
   rc = ccp_queue_put(q, &item, ccp_wait_until(L, &w));
   if (rc == CCP_OK) {
     sent(&s->out, &item);
-    ccp_sharing_stored(s);
+    ccp_sharing_untrack(&s->track);
   } else if (ccp_wait_again(L, &w, rc))
     rc = put_later(L, q, &item, s, &w);
   else
-    ccp_sharing_unkeep(s);
+    ccp_sharing_untrack(&s->track);
   if (rc != CCP_OK)
     return put_failed(L, rc, full);
   lua_pushboolean(L, 1);
@@ -131,7 +133,7 @@ static int queue_try_put(lua_State *L) {
 static int push_safely(lua_State *L, ccp_sharing *s, ccp_item_in *item) {
   int status = ccp_sharing_decode_safely(L, s, item->data + CCP_ITEM_PREFIX,
                                          item->len - CCP_ITEM_PREFIX);
-  ccp_sharing_forget(item->data + item->len, item->names);
+  ccp_keeping_release(item->data + item->len, item->names);
   if (item->block) {
     ccp_hand_drop(item->block);
     ccp_arena_free(item->block);
@@ -152,6 +154,8 @@ static int get(lua_State *L, int64_t deadline_ns) {
   while (ccp_wait_again(L, &w, rc));
   if (rc == CCP_E_CLOSED)
     return ccp_shared_fail(L, "ClosedError", "the queue is closed and empty");
+  if (rc == CCP_E_NOMEM)
+    return ccp_error_raise(L, rc, "no room for handles");
   if (rc != CCP_OK)
     return ccp_shared_fail(L, "TimeoutError", "the queue is empty");
   if (item.block || item.names)

@@ -71,13 +71,26 @@ void *ccp_shared_check(lua_State *L, int arg, const char *tname) {
   return ccp_shared_object(L, luaL_checkudata(L, arg, tname), tname);
 }
 
+void ccp_shared_again(lua_State *L, const ccp_shared *h, const char *tname) {
+  ccp_shared *again = ccp_shared_push(L, tname);
+  ccp_object *o = ccp_object_take(h->name, (enum ccp_kind)h->object->kind, 0);
+  if (!o)
+    (void)ccp_error_raise(L, CCP_E_NOMEM, "no room for a handle");
+  fill(again, o);
+}
+
+void ccp_shared_close(ccp_shared *h) {
+  if (!h->object)
+    return;
+  h->object = NULL;
+  ccp_object_release(h->name);
+}
+
 /* __gc and __close of all classes. */
 static int shared__gc(lua_State *L) {
   ccp_shared *h = lua_touserdata(L, 1);
-  if (h && h->object) {
-    h->object = NULL;
-    ccp_object_release(h->name);
-  }
+  if (h)
+    ccp_shared_close(h);
   return 0;
 }
 
@@ -114,20 +127,36 @@ static int remember(ccp_names *names, ccp_tracked t) {
   return 1;
 }
 
+/* Another handle of the object, which lives until the message is stored. */
+static int track(ccp_sharing *s, ccp_tracked t) {
+  if (!remember(&s->track, t))
+    return 0;
+  if (ccp_object_take(t.name, (enum ccp_kind)t.kind, 0))
+    return 1;
+  s->track.n--;
+  return 0;
+}
+
 /* save(handle) -> index, id, uservalue. Upvalue: the class's name. What is
-** to be stored in a queue or dict is kept by it; else the message is in
-** transit. */
+** to be stored in a queue or dict will be kept by it; what goes with a task is
+** lent, which a negative index says; else the message is in transit. */
 static int shared_save(lua_State *L) {
   ccp_shared *h = lua_touserdata(L, 1);
   ccp_sharing *s = ccp_sharing_get(L);
-  ccp_object *o = ccp_shared_object(L, h, lua_tostring(L, lua_upvalueindex(1)));
+  ccp_client *c = ccp_client_peek(L);
+  const char *tname = lua_tostring(L, lua_upvalueindex(1));
+  ccp_object *o = ccp_shared_object(L, h, tname);
+  lua_Integer index = h->name.index;
   if (s->tracking) {
-    if (!remember(&s->track, (ccp_tracked){h->name, o->kind}))
+    if (!track(s, (ccp_tracked){h->name, o->kind}))
       return luaL_error(L, "not enough memory");
-    ccp_object_keep(h->name, 1);
+  } else if (c && c->lending) {
+    ccp_shared_again(L, h, tname);
+    ccp_sharing_lend(L, c);
+    index = ~index;
   } else
     ccp_object_sent(h->name);
-  lua_pushinteger(L, h->name.index);
+  lua_pushinteger(L, index);
   lua_pushinteger(L, (lua_Integer)h->name.id);
   lua_getiuservalue(L, 1, 1);
   return 3;
@@ -148,10 +177,13 @@ static void weigh(lua_State *L, size_t kb) {
 static int shared_load(lua_State *L) {
   const char *tname = lua_tostring(L, lua_upvalueindex(1));
   enum ccp_kind kind = (enum ccp_kind)lua_tointeger(L, lua_upvalueindex(2));
+  lua_Integer index = lua_tointeger(L, 1);
+  int lent = index < 0;
   ccp_object_name name = {(uint64_t)lua_tointeger(L, 2),
-                          (uint32_t)lua_tointeger(L, 1)};
+                          (uint32_t)(lent ? ~index : index)};
   ccp_shared *h = ccp_shared_push(L, tname);
-  ccp_object *o = ccp_object_take(name, kind, !ccp_sharing_get(L)->stored);
+  ccp_object *o =
+      ccp_object_take(name, kind, !lent && !ccp_sharing_get(L)->stored);
   if (!o)
     return gone(L, tname, "the object is gone: nobody held it any more");
   fill(h, o);
@@ -240,6 +272,7 @@ static int sharing__gc(lua_State *L) {
   ccp_sharing *s = lua_touserdata(L, 1);
   if (s->held.n > 0 && s->epoch == ccp_process_epoch())
     abandon(s);
+  ccp_sharing_untrack(&s->track);
   free(s->held.list);
   free(s->track.list);
   s->held = s->track = (ccp_names){NULL, 0, 0};

@@ -41,6 +41,11 @@ ccp_shared *ccp_shared_push(lua_State *L, const char *tname);
 /* Fills it with a new object; raises MemoryLimitError for NULL. */
 void ccp_shared_set(lua_State *L, ccp_shared *h, void *object);
 
+/* Pushes another handle of the same object; raises. */
+void ccp_shared_again(lua_State *L, const ccp_shared *h, const char *tname);
+/* Gives up the handle, whatever its class. */
+void ccp_shared_close(ccp_shared *h);
+
 /* The object of argument 'arg'. Raises an argument error for another type and
 ** ClosedError for a handle that was closed. */
 void *ccp_shared_check(lua_State *L, int arg, const char *tname);
@@ -67,7 +72,7 @@ typedef struct ccp_sharing {
   uint32_t epoch;
   ccp_ctx *codec;
   ccp_names held;  /* latches it holds: lost when the state ends */
-  ccp_names track; /* objects in the message that is being encoded */
+  ccp_names track; /* objects in the message at hand: a handle of each */
   int tracking;
   int stored; /* above 0: what is decoded was stored in a queue or dict */
   ccp_buf out;
@@ -109,14 +114,30 @@ int64_t ccp_wait_check(lua_State *L, int arg);
 
 /* ---------------------------------------------------------- messages */
 
+struct ccp_client;
+struct ccp_pool;
+
 /* Encodes the value at 'at' behind 'prefix' zero bytes in s->out, and behind it
-** the names of the objects in it, which are kept; returns how many. Raises
-** NotSendableError. */
+** the names of the objects in it, of which s->track has handles; returns how
+** many. Raises NotSendableError. */
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix);
-/* Takes back what the last encode kept; or leaves it to who stored it. */
-void ccp_sharing_unkeep(ccp_sharing *s);
-void ccp_sharing_stored(ccp_sharing *s);
+/* The call of a task is lent the objects that it names: while the client's
+** 'lending' is set, saving one makes another handle of it. Pushes the table of
+** these handles, to be kept until the task is through: until then the call may
+** be read, any number of times or never, and nobody has to count that. */
+void ccp_sharing_lent(lua_State *L, struct ccp_client *c);
+/* Adds the handle on the top, and pops it. */
+void ccp_sharing_lend(lua_State *L, struct ccp_client *c);
+/* Closes the handles in the table on the top, or nil, and pops it. */
+void ccp_sharing_return(lua_State *L);
+/* The same for a message that the pool's workers read until its end: the pool
+** takes the handles over. Raises. */
+void ccp_sharing_lend_pool(lua_State *L, struct ccp_client *c,
+                           struct ccp_pool *pool);
+
+/* Gives these handles up: the message was stored, or never will be. */
+void ccp_sharing_untrack(ccp_names *track);
 
 /* Pushes the value of a stored message. Raises. */
 void ccp_sharing_decode(lua_State *L, ccp_sharing *s, const void *p,
@@ -125,7 +146,5 @@ void ccp_sharing_decode(lua_State *L, ccp_sharing *s, const void *p,
 ** value or the error on the stack. */
 int ccp_sharing_decode_safely(lua_State *L, ccp_sharing *s, const void *p,
                               size_t len);
-/* Lets the n objects go whose names end at 'end'. */
-void ccp_sharing_forget(const unsigned char *end, uint32_t n);
 
 #endif

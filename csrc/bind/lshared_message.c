@@ -4,11 +4,12 @@
 */
 #include "bind/lshared.h"
 
-#include <string.h>
-
+#include "bind/lclient.h"
 #include "bind/lerror.h"
 #include "os/codes.h"
 #include "shared/arena.h"
+
+static const char lent_key = 0; /* its address: in the registry */
 
 /* shared_stats() -> objects, members; bytes of the arena handed out, warm. */
 int ccp_sharing_stats(lua_State *L) {
@@ -31,14 +32,59 @@ int ccp_sharing_reap(lua_State *L) {
   return 0;
 }
 
-void ccp_sharing_unkeep(ccp_sharing *s) {
-  for (size_t i = 0; i < s->track.n; i++)
-    ccp_object_keep(s->track.list[i].name, -1);
-  s->track.n = 0;
+/* The table is made anew for each message that lends something. */
+void ccp_sharing_lend(lua_State *L, ccp_client *c) {
+  if (c->lent_n == 0) {
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_key);
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_key);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)c->lent_n + 1);
+  c->lent_n++;
+  lua_pop(L, 1);
 }
 
-void ccp_sharing_stored(ccp_sharing *s) {
-  s->track.n = 0;
+void ccp_sharing_lent(lua_State *L, ccp_client *c) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_key);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_key);
+  c->lent_n = 0;
+}
+
+void ccp_sharing_return(lua_State *L) {
+  lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, -1, i);
+    ccp_shared_close(lua_touserdata(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+void ccp_sharing_lend_pool(lua_State *L, ccp_client *c, ccp_pool *pool) {
+  uint32_t n = c->lent_n;
+  int rc = CCP_OK;
+  if (n == 0)
+    return;
+  ccp_sharing_lent(L, c);
+  for (uint32_t i = 1; i <= n && rc == CCP_OK; i++) {
+    ccp_shared *h;
+    lua_rawgeti(L, -1, (lua_Integer)i);
+    h = lua_touserdata(L, -1);
+    rc = ccp_pool_lend(pool, h->name);
+    if (rc == CCP_OK)
+      h->object = NULL;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  if (rc != CCP_OK)
+    (void)ccp_error_raise(L, rc, NULL);
+}
+
+void ccp_sharing_untrack(ccp_names *track) {
+  while (track->n > 0)
+    ccp_object_release(track->list[--track->n].name);
 }
 
 static int put_message(lua_State *L, ccp_sharing *s, int at, const char *noun,
@@ -59,12 +105,12 @@ static int put_message(lua_State *L, ccp_sharing *s, int at, const char *noun,
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix) {
   int rc;
-  ccp_sharing_unkeep(s);
+  ccp_sharing_untrack(&s->track);
   ccp_buf_reset(&s->out);
   s->tracking = 1;
   rc = put_message(L, s, at, noun, prefix);
   if (rc != CCP_OK) {
-    ccp_sharing_unkeep(s);
+    ccp_sharing_untrack(&s->track);
     (void)ccp_error_raise(L, rc, NULL);
   }
   return (uint32_t)s->track.n;
@@ -99,12 +145,4 @@ int ccp_sharing_decode_safely(lua_State *L, ccp_sharing *s, const void *p,
   status = lua_pcall(L, 1, 1, 0);
   s->stored--;
   return status;
-}
-
-void ccp_sharing_forget(const unsigned char *end, uint32_t n) {
-  for (uint32_t i = 1; i <= n; i++) {
-    ccp_object_name name;
-    memcpy(&name, end - i * sizeof name, sizeof name);
-    ccp_object_keep(name, -1);
-  }
 }

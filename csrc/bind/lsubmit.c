@@ -9,6 +9,7 @@
 #include "bind/lerror.h"
 #include "bind/lfuture.h"
 #include "bind/lserial.h"
+#include "bind/lshared.h"
 #include "codec/wire.h"
 #include "os/codes.h"
 
@@ -39,6 +40,8 @@ static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
   ccp_task *t = spare_task(L, c, ex->handle);
   int rc;
   t->owner = ccp_future_new(L, FUTURE_CLASS, ex->handle, t);
+  if (!quick && c->lent_n > 0)
+    ccp_future_lend(L, c);
   lua_pushvalue(L, -1);
   lua_rawseti(L, IN_FLIGHT, ccp_task_key(t)); /* the last that may raise */
   rc = view ? ccp_rules_apply(t, view) : CCP_OK;
@@ -110,7 +113,9 @@ static size_t encode_quick(lua_State *L, const ccp_executor *ex, int n,
   return (size_t)(p - to);
 }
 
-/* Encodes function and arguments [2, n] into the client's buffer. */
+/* Encodes function and arguments [2, n] into the client's buffer. After a
+** memory error of Lua 'lending' stays set until the next call is encoded: what
+** is lent meanwhile lives as long. */
 static void encode_call(lua_State *L, ccp_executor *ex, int n,
                         const char *noun) {
   const ccp_what what = {noun, 0};
@@ -119,11 +124,13 @@ static void encode_call(lua_State *L, ccp_executor *ex, int n,
   int rc;
   luaL_checkstack(L, 8, "too many arguments");
   ccp_buf_reset(out);
+  ccp_sharing_begin_lending(ex->client);
   rc = ccp_buf_put(out, &kind, 1);
   if (rc == CCP_OK)
     rc = ccp_encode_call_in(L, ex->client->codec, 2, n - 1, what, out,
                             ex->handle ? ccp_pool_funcs(ex->handle->pool)
                                        : &ccp_funcs_home);
+  ex->client->lending = 0;
   if (rc != CCP_OK)
     (void)ccp_error_raise(L, rc, NULL);
 }
@@ -132,14 +139,18 @@ static void encode_call(lua_State *L, ccp_executor *ex, int n,
 static int submit_inline(lua_State *L, ccp_executor *ex,
                          const ccp_rules *view) {
   const ccp_buf *out = &ex->client->out;
-  int future;
+  int future, lent = ex->client->lent_n > 0;
   (void)ccp_future_new(L, FUTURE_CLASS, NULL, NULL);
   future = lua_gettop(L);
+  if (lent)
+    ccp_sharing_lent(L, ex->client);
   lua_pushlstring(L, (const char *)out->data, out->len);
   ccp_serial_call(L, lua_tostring(L, -1), out->len, future,
                   ex->handle ? ccp_pool_funcs(ex->handle->pool) : NULL, view,
                   &ex->by_caller);
-  lua_settop(L, future);
+  lua_settop(L, future + lent);
+  if (lent)
+    ccp_sharing_return(L);
   return 1;
 }
 

@@ -40,6 +40,8 @@ int ccp_pools_drop(ccp_pool *p) {
       break;
     }
   ccp_lock_release(&pools_lock);
+  if (last)
+    ccp_pool_take_back(p);
   return last;
 }
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/object.h"
 #include "task/board.h"
 #include "task/task.h"
 
@@ -20,6 +21,7 @@ struct lua_State;
 
 typedef struct ccp_pool ccp_pool;
 typedef struct ccp_party ccp_party;
+typedef struct ccp_loan ccp_loan;
 
 /* What a program may demand of a pool; zero is none of it. */
 typedef struct ccp_limits {
@@ -226,6 +228,10 @@ uint32_t ccp_pool_size(ccp_pool *p);
 ** arguments once: *number names it. CCP_OK, CCP_E_NOMEM, CCP_E_CLOSED. */
 int ccp_pool_broadcast(ccp_pool *p, const void *message, size_t len,
                        uint32_t *number);
+/* The pool takes over a handle of an object that such a message names, or what
+** workers run first or last, until it is freed. CCP_OK; CCP_E_NOMEM: it is
+** still the caller's. */
+int ccp_pool_lend(ccp_pool *p, ccp_object_name name);
 /* Has every live worker run that broadcast? */
 int ccp_pool_heard(ccp_pool *p, uint32_t number);
 /* The failure of that broadcast, if it was the first to fail: status, and

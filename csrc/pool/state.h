@@ -96,12 +96,16 @@ struct ccp_pool {
     ccp_bytes why;
   } bad_news;
   ccp_trace *trace; /* owned; NULL: none is written */
+  ccp_loan *loans;  /* owned: see loan.c */
 
   /* writer: with the lock; reader: anybody, without */
   _Atomic uint32_t life; /* enum ccp_pool_life */
   uint32_t refs;         /* guarded by the lock of the list of pools */
   ccp_pool *next;        /* the same */
 };
+
+/* loan.c: gives up what the pool was lent. Nobody else uses the pool. */
+void ccp_pool_take_back(ccp_pool *p);
 
 /* ---------------------------------------------- dispatch.c; under the lock */
 

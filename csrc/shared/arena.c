@@ -216,14 +216,12 @@ void *ccp_arena_alloc(size_t len, size_t *room) {
 
 /* A block without pages is 0 but for the beginning of its first page and the
 ** end of its last, which it may share with neighbours. */
-void *ccp_arena_alloc_zeroed(size_t len) {
-  unsigned char *p = take(len, NULL);
+void ccp_arena_zero(void *block, size_t len) {
+  unsigned char *p = block;
   size_t page = ccp_mapping_page(), edge;
-  if (!p)
-    return NULL;
   if (len < PUNCH_FROM) {
     memset(p, 0, len);
-    return p;
+    return;
   }
   if (!header_of(p)->cold)
     ccp_mapping_punch(p, len);
@@ -231,6 +229,12 @@ void *ccp_arena_alloc_zeroed(size_t len) {
   memset(p, 0, edge);
   edge = ((uintptr_t)p + len) & (page - 1);
   memset(p + len - edge, 0, edge);
+}
+
+void *ccp_arena_alloc_zeroed(size_t len) {
+  void *p = take(len, NULL);
+  if (p)
+    ccp_arena_zero(p, len);
   return p;
 }
 

@@ -25,6 +25,10 @@ void *ccp_arena_alloc(size_t len, size_t *room);
 /* The same, but every byte of it is 0. Pages nobody writes to cost nothing. */
 void *ccp_arena_alloc_zeroed(size_t len);
 
+/* Does so to a block of that length that was just allocated: for who notes a
+** large one as its own first, since this may take a while to die in. */
+void ccp_arena_zero(void *block, size_t len);
+
 /* One word, at first NULL, that all processes of the family see: where what
 ** lies in the arena begins. NULL without an arena. */
 _Atomic(void *) *ccp_arena_root(void);

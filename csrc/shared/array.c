@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "os/codes.h"
+#include "os/fault.h"
 #include "shared/arena.h"
 
 static const struct {
@@ -40,7 +41,8 @@ static void array_fini(ccp_object *o) {
   ccp_arena_free(data);
 }
 
-const ccp_object_ops ccp_array_ops = {array_repair, array_left, array_fini};
+const ccp_object_ops ccp_array_ops = {array_repair, array_left, array_fini,
+                                      NULL};
 
 int ccp_array_type_of(const char *name) {
   for (int i = 0; i < CCP_TYPES; i++)
@@ -57,9 +59,18 @@ size_t ccp_array_width(uint32_t type) {
   return types[type].width;
 }
 
+/* The array owns its data before they are made 0. */
+static int give_data(ccp_array *a, size_t len) {
+  a->data = ccp_arena_alloc(len, NULL);
+  CCP_FAULT("keep");
+  if (a->data)
+    ccp_arena_zero(a->data, len);
+  return a->data != NULL;
+}
+
 ccp_array *ccp_array_new(uint32_t type, uint64_t n) {
   ccp_array *a;
-  size_t width = types[type].width;
+  size_t width = types[type].width, len = n ? (size_t)n * width : 1;
   if (n > (SIZE_MAX >> 16) / width)
     return NULL;
   a = ccp_object_new(CCP_K_ARRAY, sizeof *a);
@@ -67,10 +78,9 @@ ccp_array *ccp_array_new(uint32_t type, uint64_t n) {
     return NULL;
   a->type = type;
   a->n = n;
-  a->data = ccp_arena_alloc_zeroed(n ? (size_t)n * width : 1);
-  if (!a->data) {
+  if (!give_data(a, len)) {
     ccp_object_sweep();
-    a->data = ccp_arena_alloc_zeroed(n ? (size_t)n * width : 1);
+    (void)give_data(a, len);
   }
   if (!a->data) {
     ccp_object_release(

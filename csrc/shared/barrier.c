@@ -53,7 +53,7 @@ static void barrier_fini(ccp_object *o) {
 }
 
 const ccp_object_ops ccp_barrier_ops = {barrier_repair, barrier_left,
-                                        barrier_fini};
+                                        barrier_fini, NULL};
 
 ccp_barrier *ccp_barrier_new(uint32_t parties) {
   ccp_barrier *b = ccp_object_new(CCP_K_BARRIER, sizeof *b);

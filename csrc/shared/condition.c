@@ -37,7 +37,7 @@ static void condition_fini(ccp_object *o) {
 }
 
 const ccp_object_ops ccp_condition_ops = {condition_repair, condition_left,
-                                          condition_fini};
+                                          condition_fini, NULL};
 
 ccp_condition_object *ccp_condition_new(void) {
   return ccp_object_new(CCP_K_CONDITION, sizeof(ccp_condition_object));

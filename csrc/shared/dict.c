@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "os/codes.h"
+#include "os/fault.h"
 #include "shared/arena.h"
+#include "shared/keeping.h"
 
 enum {
   PLACES_LEAST = 6
@@ -69,21 +71,16 @@ static void dict_left(ccp_object *o, uint32_t member, int died) {
   ccp_latch_left(&of(o)->latch, member);
 }
 
-typedef void (*forget_name)(ccp_object_name name);
-
-/* A reader may have the bytes already, and be about to decode them. */
-static void forget_later(ccp_object_name name) {
-  ccp_object_lease(name);
-  ccp_object_keep(name, -1);
+static const unsigned char *end_of(const ccp_dict_entry *e) {
+  return e->bytes + e->key_len + e->value_len;
 }
 
-static void forget(const ccp_dict_entry *e, forget_name f) {
-  const unsigned char *end = e->bytes + e->key_len + e->value_len;
-  for (uint32_t i = 0; i < e->names; i++) {
-    ccp_object_name name;
-    memcpy(&name, end - (i + 1) * sizeof name, sizeof name);
-    f(name);
-  }
+static void dict_names(ccp_object *o,
+                       void (*f)(const unsigned char *end, uint32_t n)) {
+  const ccp_dict_table *t = of(o)->table;
+  for (uint64_t i = 0; t && i < t->places; i++)
+    if (is_entry(t->at[i]) && t->at[i]->names)
+      f(end_of(t->at[i]), t->at[i]->names);
 }
 
 static void dict_fini(ccp_object *o) {
@@ -97,14 +94,16 @@ static void dict_fini(ccp_object *o) {
     t->at[i] = NULL;
     if (!is_entry(e))
       continue;
-    forget(e, ccp_object_unkeep_locked);
+    if (e->names)
+      ccp_keeping_gone(end_of(e), e->names);
     ccp_arena_free(e);
   }
   d->table = NULL;
   ccp_arena_free(t);
 }
 
-const ccp_object_ops ccp_dict_ops = {dict_repair, dict_left, dict_fini};
+const ccp_object_ops ccp_dict_ops = {dict_repair, dict_left, dict_fini,
+                                     dict_names};
 
 ccp_dict *ccp_dict_new(void) {
   return ccp_object_new(CCP_K_DICT, sizeof(ccp_dict));
@@ -196,7 +195,9 @@ static ccp_dict_entry *put(ccp_dict *d, ccp_dict_entry **place,
     d->used++;
   if (!is_entry(old))
     d->n++;
+  CCP_FAULT("keep");
   *place = e;
+  CCP_FAULT("keep");
   d->loose = is_entry(old) ? old : NULL;
   return d->loose;
 }
@@ -204,61 +205,122 @@ static ccp_dict_entry *put(ccp_dict *d, ccp_dict_entry **place,
 static ccp_dict_entry *take_out(ccp_dict *d, ccp_dict_entry **place) {
   ccp_dict_entry *old = *place;
   d->loose = old;
+  CCP_FAULT("keep");
   *place = GAP;
+  CCP_FAULT("keep");
   d->n--;
   if (d->table->places > 64 && d->n * 8 < d->table->places)
     (void)rebuild(d, d->n + d->n / 2); /* without memory it stays as it is */
   return old;
 }
 
-/* The objects that the old value names are let go without the mutex: the
-** directory's comes before it. */
+/* What is to be done to an entry. */
+typedef struct change {
+  ccp_dict_bytes key;
+  uint64_t hash;
+  ccp_dict_entry *fresh; /* NULL: deletes */
+  ccp_dict_entry *old;   /* what was taken out, is to be freed */
+  int named;             /* with the directory's mutex */
+  int had;
+} change;
+
+/* CCP_OK, CCP_E_NOMEM; CCP_E_NOTHELD: the old value names objects, so the
+** directory's mutex is needed; nothing has changed then, nor for want of
+** memory. */
+static int apply(ccp_dict *d, change *c) {
+  ccp_dict_entry **place;
+  int rc = c->fresh ? make_room(d) : CCP_OK;
+  if (rc != CCP_OK)
+    return rc;
+  place = find(d, c->hash, &c->key);
+  c->had = place && is_entry(*place);
+  if (c->had && (*place)->names && !c->named)
+    return CCP_E_NOTHELD;
+  if (c->had && (*place)->names &&
+      ccp_keeping_hand(end_of(*place), (*place)->names) != CCP_OK)
+    return CCP_E_NOMEM;
+  if (place && c->fresh)
+    c->old = put(d, place, c->fresh);
+  else if (c->had)
+    c->old = take_out(d, place);
+  return CCP_OK;
+}
+
+static void count_named(const change *c) {
+  if (c->fresh && c->fresh->names)
+    ccp_keeping_stored(end_of(c->fresh), c->fresh->names);
+  if (c->old && c->old->names)
+    ccp_keeping_dropped(end_of(c->old), c->old->names);
+}
+
 int ccp_dict_set(ccp_dict *d, ccp_dict_bytes key, const ccp_dict_bytes *value,
                  int *had) {
-  uint64_t hash = hash_of(&key);
-  ccp_dict_entry *e = value ? new_entry(&key, hash, value) : NULL, *old = NULL;
-  ccp_dict_entry **place;
-  int rc = value && !e ? CCP_E_NOMEM : CCP_OK;
-  ccp_object_lock(&d->object);
-  if (rc == CCP_OK && value)
-    rc = make_room(d);
-  place = rc == CCP_OK ? find(d, hash, &key) : NULL;
-  *had = place && is_entry(*place);
-  if (place && value)
-    old = put(d, place, e);
-  else if (*had)
-    old = take_out(d, place);
-  d->loose = NULL;
-  ccp_object_unlock(&d->object);
+  change c = {key, hash_of(&key), NULL, NULL, 0, 0};
+  int rc = CCP_OK;
+  if (value)
+    c.fresh = new_entry(&key, c.hash, value);
+  if (value && !c.fresh)
+    return CCP_E_NOMEM;
+  do {
+    c.named = rc == CCP_E_NOTHELD || (value && value->names > 0);
+    if (c.named)
+      ccp_keeping_begin();
+    ccp_object_lock(&d->object);
+    rc = apply(d, &c);
+    if (c.named && rc == CCP_OK)
+      count_named(&c);
+    d->loose = NULL;
+    ccp_object_unlock(&d->object);
+    if (c.named)
+      ccp_keeping_end();
+  } while (rc == CCP_E_NOTHELD);
+  *had = c.had;
   if (rc != CCP_OK)
-    ccp_arena_free(e);
-  if (old) {
-    forget(old, forget_later);
-    ccp_arena_free(old);
-  }
+    ccp_arena_free(c.fresh);
+  if (c.old && c.old->names)
+    ccp_keeping_release(end_of(c.old), c.old->names);
+  ccp_arena_free(c.old);
   return rc;
+}
+
+/* Without the directory's mutex, a value that names objects is left alone:
+** *names tells. */
+static long long get_now(ccp_dict *d, const ccp_dict_bytes *key, uint64_t hash,
+                         void *room, size_t cap, int named, uint32_t *names) {
+  ccp_dict_entry **place = find(d, hash, key);
+  const ccp_dict_entry *e = place && is_entry(*place) ? *place : NULL;
+  *names = e ? e->names : 0;
+  if (!e)
+    return CCP_DICT_NONE;
+  if (e->value_len > cap || (*names && !named))
+    return (long long)e->value_len;
+  if (*names && ccp_keeping_hand(end_of(e), *names) != CCP_OK)
+    return CCP_DICT_NOMEM;
+  memcpy(room, e->bytes + e->key_len, e->value_len);
+  return (long long)e->value_len;
 }
 
 long long ccp_dict_get(ccp_dict *d, ccp_dict_bytes key, void *room, size_t cap,
                        uint32_t *names) {
   uint64_t hash = hash_of(&key);
-  ccp_dict_entry **place;
-  long long len = -1;
-  ccp_object_lock(&d->object);
-  place = find(d, hash, &key);
-  if (place && is_entry(*place)) {
-    const ccp_dict_entry *e = *place;
-    len = (long long)e->value_len;
-    *names = e->names;
-    if (e->value_len <= cap)
-      memcpy(room, e->bytes + e->key_len, e->value_len);
-  }
-  ccp_object_unlock(&d->object);
+  int named = 0, again;
+  long long len;
+  do {
+    if (named)
+      ccp_keeping_begin();
+    ccp_object_lock(&d->object);
+    len = get_now(d, &key, hash, room, cap, named, names);
+    ccp_object_unlock(&d->object);
+    if (named)
+      ccp_keeping_end();
+    again = !named && *names && len <= (long long)cap;
+    named = again;
+  } while (again);
   return len;
 }
 
 long long ccp_dict_next(ccp_dict *d, uint64_t *at, void *room, size_t cap) {
-  long long len = -1;
+  long long len = CCP_DICT_NONE;
   ccp_object_lock(&d->object);
   while (d->table && *at < d->table->places && !is_entry(d->table->at[*at]))
     ++*at;

@@ -26,8 +26,8 @@ typedef struct ccp_dict {
 ccp_dict *ccp_dict_new(void);
 
 /* A run of bytes that the caller owns. names: object names at the end of a
-** value, counted in len; what is stored is kept already, what is replaced or
-** deleted is not any more. */
+** value, counted in len; the caller holds these objects. While a value is in
+** the table it keeps what it names: see shared/keeping.h. */
 typedef struct ccp_dict_bytes {
   const void *p;
   size_t len;
@@ -39,13 +39,16 @@ typedef struct ccp_dict_bytes {
 int ccp_dict_set(ccp_dict *d, ccp_dict_bytes key, const ccp_dict_bytes *value,
                  int *had);
 
-/* Gives the value's length, -1 if there is none, and copies it if it fits: the
-** caller tries again with more room. */
+enum { CCP_DICT_NONE = -1, CCP_DICT_NOMEM = -2 };
+
+/* Gives the value's length, or CCP_DICT_NONE, and copies it if it fits: the
+** caller tries again with more room. If it fits and *names objects, the caller
+** is to ccp_keeping_release them; CCP_DICT_NOMEM: for handles of these. */
 long long ccp_dict_get(ccp_dict *d, ccp_dict_bytes key, void *room, size_t cap,
                        uint32_t *names);
 
 /* The key of the first entry at place *at or behind it, copied if it fits;
-** moves *at behind it. -1: no more. */
+** moves *at behind it. CCP_DICT_NONE: no more. */
 long long ccp_dict_next(ccp_dict *d, uint64_t *at, void *room, size_t cap);
 uint64_t ccp_dict_size(ccp_dict *d);
 

@@ -41,7 +41,8 @@ typedef struct place {
 typedef struct directory {
   ccp_mutex mutex;
   uint64_t last_id;
-  uint32_t end; /* entries ever used */
+  uint32_t end;            /* entries ever used */
+  _Atomic uint32_t moving; /* see ccp_directory_moving; of one process */
   _Atomic int64_t looked_ns;
   _Atomic uint32_t places_end; /* places ever used */
   ccp_object **chunks[CHUNKS];
@@ -115,7 +116,7 @@ static uint32_t free_index(void) {
   return mine.hint;
 }
 
-static int count_room(uint32_t index) {
+int ccp_directory_count_room(uint32_t index) {
   uint32_t cap = mine.cap ? mine.cap : 64;
   count *grown;
   if (index < mine.cap)
@@ -131,14 +132,17 @@ static int count_room(uint32_t index) {
   return 1;
 }
 
-/* An entry below 'end' is the object's from the store on. */
+/* An entry below 'end' is the object's from the store on; until then it was in
+** the hands of this process. A death between the two loses it: were it in both,
+** it might be freed twice. */
 int ccp_directory_add(ccp_object *o) {
   uint32_t index = free_index();
   ccp_object_name name;
-  if ((!entry(index) && !grow(index)) || !count_room(index))
+  if ((!entry(index) && !grow(index)) || !ccp_directory_count_room(index))
     return 0;
   o->index = index;
   atomic_store(&o->id, ++dir->last_id);
+  ccp_hand_drop(o);
   name = (ccp_object_name){atomic_load(&o->id), index};
   if (index == dir->end)
     dir->end++;
@@ -148,7 +152,7 @@ int ccp_directory_add(ccp_object *o) {
 
 long ccp_directory_count(ccp_object_name name, int by) {
   count *c;
-  if (by > 0 && !count_room(name.index))
+  if (by > 0 && !ccp_directory_count_room(name.index))
     return -1;
   if (name.index >= mine.cap)
     return -1;
@@ -160,6 +164,11 @@ long ccp_directory_count(ccp_object_name name, int by) {
   c->n += (uint32_t)by;
   mine.live += (uint64_t)(int64_t)by;
   return (long)c->n;
+}
+
+/* A compiler must not move what is done in between. */
+void ccp_directory_moving(int on) {
+  atomic_store(&dir->moving, (uint32_t)on);
 }
 
 int ccp_directory_forked_since(int64_t then_ns) {
@@ -186,9 +195,14 @@ static void bury_locked(place *p, int patient) {
   atomic_store(&p->state, FREE);
 }
 
+/* The sweep frees what was being freed, and has to know what is kept. */
 static void repair(void) {
   uint32_t end = atomic_load(&dir->places_end);
-  ccp_object_sweep_locked(); /* what was being freed */
+  if (atomic_load(&dir->moving)) {
+    ccp_keeping_recount_locked();
+    ccp_directory_moving(0);
+  }
+  ccp_object_sweep_locked();
   for (uint32_t i = 0; i < end; i++)
     if (atomic_load(&dir->places[i].state) == DYING)
       bury_locked(&dir->places[i], 1);

@@ -19,7 +19,8 @@ static void event_fini(ccp_object *o) {
   (void)o;
 }
 
-const ccp_object_ops ccp_event_ops = {event_repair, event_left, event_fini};
+const ccp_object_ops ccp_event_ops = {event_repair, event_left, event_fini,
+                                      NULL};
 
 ccp_event *ccp_event_new(void) {
   return ccp_object_new(CCP_K_EVENT, sizeof(ccp_event));

@@ -20,7 +20,7 @@ static void lock_fini(ccp_object *o) {
   (void)o;
 }
 
-const ccp_object_ops ccp_lock_ops = {lock_repair, lock_left, lock_fini};
+const ccp_object_ops ccp_lock_ops = {lock_repair, lock_left, lock_fini, NULL};
 
 ccp_lockobj *ccp_lockobj_new(int recursive) {
   ccp_lockobj *l = ccp_object_new(CCP_K_LOCK, sizeof *l);

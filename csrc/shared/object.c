@@ -10,6 +10,7 @@
 
 #include "os/clock.h"
 #include "os/codes.h"
+#include "os/fault.h"
 #include "os/futex.h"
 #include "shared/arena.h"
 #include "shared/directory.h"
@@ -86,11 +87,18 @@ static int held(const ccp_object *o) {
 }
 
 /* The id goes first: a death in here is seen by it, and the rest is done by the
-** repair. */
+** repair, which counts anew what is kept by the messages that are left. */
 static void free_locked(ccp_object *o) {
   uint32_t index = o->index;
+  int stores = ops[o->kind]->names != NULL;
   atomic_store(&o->id, 0);
+  if (stores)
+    ccp_directory_moving(1);
+  CCP_FAULT("keep");
   ops[o->kind]->fini(o);
+  CCP_FAULT("keep");
+  if (stores)
+    ccp_directory_moving(0);
   ccp_directory_clear(index);
   ccp_arena_free(o);
 }
@@ -169,18 +177,28 @@ int ccp_object_bury_locked(uint32_t member, int patient) {
   return all;
 }
 
-static ccp_object *find_locked(ccp_object_name name) {
+ccp_object *ccp_object_find_locked(ccp_object_name name) {
   ccp_object *o = ccp_directory_at(name.index);
   return o && name.id != 0 && atomic_load(&o->id) == name.id ? o : NULL;
 }
 
+const ccp_object_ops *ccp_object_ops_of(const ccp_object *o) {
+  return ops[o->kind];
+}
+
+void ccp_object_orphan_locked(void) {
+  orphans = 1;
+}
+
 void ccp_object_adopt_locked(ccp_object_name name, uint32_t member, int *ok) {
-  ccp_object *o = find_locked(name);
+  ccp_object *o = ccp_object_find_locked(name);
   *ok = o != NULL;
   if (o)
     *word_of(o, member) |= bit_of(member);
 }
 
+/* It is in the hands of this process until it is in the directory: its first
+** word is its id. */
 void *ccp_object_new(enum ccp_kind kind, size_t size) {
   static _Atomic uint32_t made; /* relaxed: only now and then */
   uint32_t me = ccp_member_me();
@@ -193,15 +211,19 @@ void *ccp_object_new(enum ccp_kind kind, size_t size) {
   }
   if (!o)
     return NULL;
+  ccp_hand_hold(o);
+  CCP_FAULT("keep");
   o->kind = kind;
   o->made_ns = ccp_clock_now_ns();
   *word_of(o, me) |= bit_of(me);
   if (ccp_mutex_init(&o->mutex) != CCP_OK || !ccp_directory_lock()) {
+    ccp_hand_drop(o);
     ccp_arena_free(o);
     return NULL;
   }
   if (!ccp_directory_add(o)) {
     ccp_directory_unlock();
+    ccp_hand_drop(o);
     ccp_arena_free(o);
     return NULL;
   }
@@ -211,23 +233,27 @@ void *ccp_object_new(enum ccp_kind kind, size_t size) {
   return o;
 }
 
+int ccp_object_hold_locked(ccp_object *o) {
+  uint32_t me = ccp_member_me();
+  ccp_object_name name = {atomic_load(&o->id), o->index};
+  if (ccp_directory_count(name, 1) < 0)
+    return 0;
+  *word_of(o, me) |= bit_of(me);
+  CCP_FAULT("keep");
+  return 1;
+}
+
 ccp_object *ccp_object_take(ccp_object_name name, enum ccp_kind kind,
                             int received) {
-  uint32_t me = ccp_member_me();
   ccp_object *o;
-  if (!me || !ccp_directory_lock())
+  if (!ccp_member_me() || !ccp_directory_lock())
     return NULL;
-  o = find_locked(name);
-  if (o && o->kind != kind)
+  o = ccp_object_find_locked(name);
+  if (o && (o->kind != kind || !ccp_object_hold_locked(o)))
     o = NULL;
-  if (o && ccp_directory_count(name, 1) < 0)
-    o = NULL;
-  if (o) {
-    *word_of(o, me) |= bit_of(me);
-    if (received) {
-      o->pending -= o->pending > 0;
-      o->touched_ns = ccp_clock_now_ns();
-    }
+  if (o && received) {
+    o->pending -= o->pending > 0;
+    o->touched_ns = ccp_clock_now_ns();
   }
   ccp_directory_unlock();
   return o;
@@ -240,10 +266,12 @@ void ccp_object_release(ccp_object_name name) {
   ccp_object *o;
   if (!me || !ccp_directory_lock())
     return;
-  if (ccp_directory_count(name, -1) == 0 && (o = find_locked(name)) != NULL) {
+  if (ccp_directory_count(name, -1) == 0 &&
+      (o = ccp_object_find_locked(name)) != NULL) {
     if (is_holder(o, me)) {
       ccp_object_lock(o);
       leave_locked(o, me, 0);
+      CCP_FAULT("keep");
     }
     if (ccp_directory_forked_since(o->made_ns)) {
       o->sent = 1;
@@ -261,7 +289,7 @@ int ccp_object_inherited(ccp_object_name name) {
   ccp_object *o;
   if (!me || !ccp_directory_lock())
     return 0;
-  o = find_locked(name);
+  o = ccp_object_find_locked(name);
   if (o)
     ok = (*word_of(o, me) & bit_of(me)) != 0;
   ccp_directory_unlock();
@@ -272,50 +300,11 @@ void ccp_object_sent(ccp_object_name name) {
   ccp_object *o;
   if (!ccp_directory_lock())
     return;
-  o = find_locked(name);
+  o = ccp_object_find_locked(name);
   if (o) {
     o->pending++;
     o->sent = 1;
     o->touched_ns = ccp_clock_now_ns();
   }
   ccp_directory_unlock();
-}
-
-static void keep_locked(ccp_object *o, int by) {
-  if (by > 0 || o->kept > 0)
-    o->kept += (uint32_t)by;
-}
-
-/* Who gets a stored message takes its objects before they are kept no more. */
-void ccp_object_keep(ccp_object_name name, int by) {
-  ccp_object *o;
-  if (!ccp_directory_lock())
-    return;
-  o = find_locked(name);
-  if (o) {
-    keep_locked(o, by);
-    if (may_go(o, ccp_clock_now_ns()))
-      free_all_locked(o);
-  }
-  ccp_directory_unlock();
-}
-
-void ccp_object_lease(ccp_object_name name) {
-  ccp_object *o;
-  if (!ccp_directory_lock())
-    return;
-  o = find_locked(name);
-  if (o) {
-    o->sent = 1;
-    o->touched_ns = ccp_clock_now_ns();
-  }
-  ccp_directory_unlock();
-}
-
-void ccp_object_unkeep_locked(ccp_object_name name) {
-  ccp_object *o = find_locked(name);
-  if (!o)
-    return;
-  keep_locked(o, -1);
-  orphans = 1;
 }

@@ -10,12 +10,13 @@
 ** ccp_object_reap), and an object without bits is freed.
 **
 ** In transit: a message names an object by index and id, checked when it is
-** decoded, so a stale message finds nothing and touches nothing. Sending counts
+** decoded, so a stale message finds nothing and touches nothing. The objects of
+** a task's call are held by its sender until it is through. Else sending counts
 ** one message as pending, receiving takes it back; an object that nobody holds
 ** is kept for LEASE_NS after its last sending or receiving, for a message may
 ** be decoded more than once, and for PENDING_NS while a message was never
 ** received. A queue or dict that stores a message holds its objects instead
-** ('kept').
+** ('kept', see shared/keeping.h).
 **
 ** Locks: the directory's mutex before an object's; never two objects' at once.
 */
@@ -69,6 +70,9 @@ typedef struct ccp_object_ops {
   /* Frees what the object owns; each pointer is forgotten before it is freed.
   ** Nobody else knows the object any more. Under the directory's mutex. */
   void (*fini)(ccp_object *o);
+  /* Calls f for the names that end at 'end' of each message that it stores;
+  ** NULL: it stores none. Also between steps of fini. */
+  void (*names)(ccp_object *o, void (*f)(const unsigned char *end, uint32_t n));
 } ccp_object_ops;
 
 extern const ccp_object_ops ccp_lock_ops, ccp_semaphore_ops, ccp_event_ops,
@@ -91,12 +95,6 @@ void ccp_object_release(ccp_object_name name);
 int ccp_object_inherited(ccp_object_name name);
 /* A message that names the object was made. */
 void ccp_object_sent(ccp_object_name name);
-/* A stored message keeps it, or does no longer (by: -1). */
-void ccp_object_keep(ccp_object_name name, int by);
-/* Somebody may be about to take it: keeps it for LEASE_NS. */
-void ccp_object_lease(ccp_object_name name);
-/* Keep by -1 to be called by fini: the object is freed later. */
-void ccp_object_unkeep_locked(ccp_object_name name);
 
 /* Takes the object's mutex and repairs it if need be. */
 void ccp_object_lock(ccp_object *o);

@@ -1,5 +1,7 @@
 /*
 ** Queues. Any thread of any process.
+**
+** Size: every step on the records, and what makes them whole again, is here.
 */
 #include "shared/queue.h"
 
@@ -8,7 +10,9 @@
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
+#include "os/fault.h"
 #include "shared/arena.h"
+#include "shared/keeping.h"
 
 enum {
   SEGMENT = 64 * 1024 - 64, /* a power of two with the arena's header */
@@ -83,19 +87,26 @@ static void queue_left(ccp_object *o, uint32_t member, int died) {
   (void)died;
 }
 
-static void forget_names(const unsigned char *data, size_t len, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    ccp_object_name name;
-    memcpy(&name, data + len - (i + 1) * sizeof name, sizeof name);
-    ccp_object_unkeep_locked(name);
-  }
+/* Where the message ends, and its names with it. */
+static const unsigned char *end_of(const record *r) {
+  const prefix *p = r->block;
+  return p ? (const unsigned char *)r->block + p->len
+           : (const unsigned char *)(r + 1) + r->len;
+}
+
+static void queue_names(ccp_object *o,
+                        void (*f)(const unsigned char *end, uint32_t n)) {
+  for (ccp_segment *s = of(o)->head; s; s = s->next)
+    for (uint32_t at = s->read; at < s->written; at += size_at(s, at)) {
+      const record *r = record_at(s, at);
+      if (r->names)
+        f(end_of(r), r->names);
+    }
 }
 
 static void drop_record(const record *r) {
-  const unsigned char *inside = (const unsigned char *)(r + 1);
-  const prefix *p = r->block;
   if (r->names)
-    forget_names(r->block ? r->block : inside, p ? p->len : r->len, r->names);
+    ccp_keeping_gone(end_of(r), r->names);
   ccp_arena_free(r->block);
 }
 
@@ -108,6 +119,7 @@ static void queue_fini(ccp_object *o) {
     ccp_segment *s = q->head;
     while (s->read < s->written) {
       record *r = record_at(s, s->read);
+      CCP_FAULT("keep");
       s->read += size_at(s, s->read);
       drop_record(r);
     }
@@ -116,7 +128,8 @@ static void queue_fini(ccp_object *o) {
   }
 }
 
-const ccp_object_ops ccp_queue_ops = {queue_repair, queue_left, queue_fini};
+const ccp_object_ops ccp_queue_ops = {queue_repair, queue_left, queue_fini,
+                                      queue_names};
 
 ccp_queue *ccp_queue_new(uint64_t maxsize) {
   ccp_queue *q = ccp_object_new(CCP_K_QUEUE, sizeof *q);
@@ -175,7 +188,9 @@ static int append(ccp_queue *q, const ccp_item_out *item) {
     memcpy(r + 1, item->data, item->len);
   /* from here on it is in the queue; a compiler must not move that */
   atomic_signal_fence(memory_order_release);
+  CCP_FAULT("keep");
   s->written += size;
+  CCP_FAULT("keep");
   atomic_fetch_add_explicit(&q->puts, 1, memory_order_relaxed);
   return CCP_OK;
 }
@@ -185,23 +200,54 @@ static uint64_t size_now(const ccp_queue *q) {
          atomic_load_explicit(&q->taken, memory_order_relaxed);
 }
 
-int ccp_queue_put(ccp_queue *q, const ccp_item_out *item, int64_t deadline_ns) {
-  int rc = CCP_OK;
-  uint32_t wake = 0;
-  ccp_object_lock(&q->object);
-  while (rc == CCP_OK && !atomic_load(&q->closed) && q->maxsize &&
-         size_now(q) >= q->maxsize)
-    rc = ccp_sleep(&q->object, &q->putters, deadline_ns);
+static int is_full(const ccp_queue *q) {
+  return q->maxsize && size_now(q) >= q->maxsize;
+}
+
+/* As ccp_queue_put, but does not wait: CCP_E_FULL. */
+static int put_now(ccp_queue *q, const ccp_item_out *item, uint32_t *wake) {
+  int rc;
   if (atomic_load(&q->closed))
-    rc = CCP_E_CLOSED;
-  else if (!q->maxsize || size_now(q) < q->maxsize) {
-    rc = append(q, item);
-    if (rc == CCP_OK)
-      wake = ccp_sleepers_call(&q->getters, 1);
-  }
-  ccp_object_unlock(&q->object);
-  ccp_sleepers_wake(&q->getters, wake);
+    return CCP_E_CLOSED;
+  if (is_full(q))
+    return CCP_E_FULL;
+  rc = append(q, item);
+  if (rc == CCP_OK)
+    *wake = ccp_sleepers_call(&q->getters, 1);
   return rc;
+}
+
+static int wait_for_room(ccp_queue *q, int64_t deadline_ns) {
+  int rc = CCP_OK;
+  while (rc == CCP_OK && !atomic_load(&q->closed) && is_full(q))
+    rc = ccp_sleep(&q->object, &q->putters, deadline_ns);
+  return is_full(q) && !atomic_load(&q->closed) ? rc : CCP_OK;
+}
+
+/* A message that names objects needs the directory's mutex, which comes before
+** the queue's and with which nobody sleeps. */
+int ccp_queue_put(ccp_queue *q, const ccp_item_out *item, int64_t deadline_ns) {
+  int named = item->names > 0, waited, rc;
+  uint32_t wake = 0;
+  do {
+    waited = CCP_OK;
+    if (named)
+      ccp_keeping_begin();
+    ccp_object_lock(&q->object);
+    while ((rc = put_now(q, item, &wake)) == CCP_E_FULL && !named &&
+           waited == CCP_OK)
+      waited = wait_for_room(q, deadline_ns);
+    if (named) {
+      if (rc == CCP_OK)
+        ccp_keeping_stored(item->data + item->len, item->names);
+      ccp_keeping_end();
+      if (rc == CCP_E_FULL)
+        waited = wait_for_room(q, deadline_ns);
+    }
+    ccp_object_unlock(&q->object);
+  } while (rc == CCP_E_FULL && waited == CCP_OK);
+  ccp_sleepers_wake(&q->getters, wake);
+  return rc == CCP_E_FULL ? waited : rc;
 }
 
 /* ------------------------------------------------------------ getting */
@@ -220,16 +266,10 @@ static void pass(ccp_queue *q, ccp_segment *s) {
 
 /* A block is in this process's hands once it has left the queue; a death
 ** between the two loses it, and never frees what the queue still has. */
-static void take(ccp_queue *q, unsigned char *room, ccp_item_in *item) {
+static void take(ccp_queue *q, const record *r, unsigned char *room,
+                 ccp_item_in *item) {
   ccp_segment *s = q->head;
-  const record *r;
-  prefix *p;
-  while (s->read == s->written) {
-    pass(q, s);
-    s = q->head;
-  }
-  r = record_at(s, s->read);
-  p = r->block;
+  prefix *p = r->block;
   item->names = r->names;
   item->block = r->block;
   item->len = p ? (size_t)p->len : r->len;
@@ -237,7 +277,9 @@ static void take(ccp_queue *q, unsigned char *room, ccp_item_in *item) {
   if (!p)
     memcpy(room, r + 1, r->len);
   atomic_signal_fence(memory_order_release);
+  CCP_FAULT("keep");
   s->read += size_at(s, s->read);
+  CCP_FAULT("keep");
   atomic_fetch_add_explicit(&q->taken, 1, memory_order_relaxed);
   if (p)
     ccp_hand_hold(p);
@@ -266,26 +308,56 @@ static void search(const ccp_queue *q) {
   while (ccp_clock_now_ns() < until);
 }
 
+static int wait_for_item(ccp_queue *q, int64_t deadline_ns) {
+  int rc = CCP_OK;
+  while (rc == CCP_OK && size_now(q) == 0 && !atomic_load(&q->closed))
+    rc = ccp_sleep(&q->object, &q->getters, deadline_ns);
+  return rc;
+}
+
+/* As ccp_queue_get, but does not wait: CCP_E_TIMEOUT. Without the directory's
+** mutex a message that names objects stays: CCP_E_NOTHELD. */
+static int get_now(ccp_queue *q, unsigned char *room, ccp_item_in *item,
+                   int named, uint32_t *wake) {
+  const record *r;
+  if (size_now(q) == 0)
+    return atomic_load(&q->closed) ? CCP_E_CLOSED : CCP_E_TIMEOUT;
+  while (q->head->read == q->head->written)
+    pass(q, q->head);
+  r = record_at(q->head, q->head->read);
+  if (r->names && !named)
+    return CCP_E_NOTHELD;
+  if (r->names && ccp_keeping_hand(end_of(r), r->names) != CCP_OK)
+    return CCP_E_NOMEM;
+  take(q, r, room, item);
+  if (item->names)
+    ccp_keeping_dropped(item->data + item->len, item->names);
+  if (q->maxsize)
+    *wake = ccp_sleepers_call(&q->putters, 1);
+  return CCP_OK;
+}
+
+/* With the directory's mutex, which comes before the queue's, another may have
+** been faster: then it waits again. */
 int ccp_queue_get(ccp_queue *q, unsigned char *room, ccp_item_in *item,
                   int64_t deadline_ns) {
-  int rc = CCP_OK, any;
+  int rc = CCP_OK, waited, named;
   uint32_t wake = 0;
   if (deadline_ns > 0 && size_now(q) == 0)
     search(q);
-  ccp_object_lock(&q->object);
-  while ((any = size_now(q) > 0) == 0 && rc == CCP_OK &&
-         !atomic_load(&q->closed))
-    rc = ccp_sleep(&q->object, &q->getters, deadline_ns);
-  if (any) {
-    take(q, room, item);
-    if (q->maxsize)
-      wake = ccp_sleepers_call(&q->putters, 1);
-    rc = CCP_OK;
-  } else if (atomic_load(&q->closed))
-    rc = CCP_E_CLOSED;
-  ccp_object_unlock(&q->object);
+  do {
+    named = rc == CCP_E_NOTHELD;
+    if (named)
+      ccp_keeping_begin();
+    ccp_object_lock(&q->object);
+    waited = named ? CCP_OK : wait_for_item(q, deadline_ns);
+    rc = get_now(q, room, item, named, &wake);
+    ccp_object_unlock(&q->object);
+    if (named)
+      ccp_keeping_end();
+  } while (rc == CCP_E_NOTHELD || (named && rc == CCP_E_TIMEOUT));
   ccp_sleepers_wake(&q->putters, wake);
-  return rc;
+  return rc == CCP_E_TIMEOUT ? waited : rc;
 }
 
 /* ------------------------------------------------------------ the rest */

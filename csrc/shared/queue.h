@@ -7,7 +7,8 @@
 ** arena block of its own, of which the record has the address. A record counts
 ** from the moment its segment's 'written' passes it, until 'read' does: one
 ** store each, so a process may die anywhere in here. The counts follow from the
-** records and are made anew by the repair.
+** records and are made anew by the repair. A message that names objects keeps
+** them from one of these stores to the other: see shared/keeping.h.
 */
 #ifndef CCP_SHARED_QUEUE_H
 #define CCP_SHARED_QUEUE_H
@@ -43,18 +44,19 @@ typedef struct ccp_item_out {
 
 ccp_queue *ccp_queue_new(uint64_t maxsize);
 /* CCP_OK; CCP_E_CLOSED; CCP_E_NOMEM; CCP_E_TIMEOUT, CCP_E_INTR: it is full.
-** Blocks. */
+** Blocks. The caller holds the objects that the message names. */
 int ccp_queue_put(ccp_queue *q, const ccp_item_out *item, int64_t deadline_ns);
 
 typedef struct ccp_item_in {
   unsigned char *data; /* the message with its prefix: 'room' or a block */
   size_t len;
   void *block; /* is the caller's, who is to hand-drop and free it; or NULL */
-  uint32_t names;
+  uint32_t names; /* at its end; the caller is to ccp_keeping_release them */
 } ccp_item_in;
 
 /* Takes the first message; room must have CCP_ITEM_INLINE bytes. CCP_OK;
-** CCP_E_CLOSED: closed and empty; CCP_E_TIMEOUT, CCP_E_INTR: empty. Blocks. */
+** CCP_E_CLOSED: closed and empty; CCP_E_TIMEOUT, CCP_E_INTR: empty;
+** CCP_E_NOMEM: for handles of what it names. Blocks. */
 int ccp_queue_get(ccp_queue *q, unsigned char *room, ccp_item_in *item,
                   int64_t deadline_ns);
 void ccp_queue_close(ccp_queue *q);

@@ -36,7 +36,7 @@ static void semaphore_fini(ccp_object *o) {
 }
 
 const ccp_object_ops ccp_semaphore_ops = {semaphore_repair, semaphore_left,
-                                          semaphore_fini};
+                                          semaphore_fini, NULL};
 
 ccp_semaphore *ccp_semaphore_new(uint64_t n, int bounded) {
   ccp_semaphore *s = ccp_object_new(CCP_K_SEMAPHORE, sizeof *s);

@@ -149,6 +149,8 @@ describe("Array", function()
   end
 
   it("lets its memory go with its last handle", function()
+    collectgarbage()
+    collectgarbage()
     local before = core.shared_stats()
     for _ = 1, 100 do ccpool.Array("u8", 50000000):fill(1, 1, 1000) end
     collectgarbage()

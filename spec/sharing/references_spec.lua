@@ -57,7 +57,7 @@ describe("a shared object", function()
       repeat local item = queue:try_get() until not item
     end
     collect()
-    -- the first queue was sent to workers: it stays for some seconds
+    -- the queue was made just before a fork: it stays for some seconds
     local after = core.shared_stats()
     assert.is_true(after <= before + 1, ("%d objects, %d before"):format(after, before))
   end)
@@ -93,6 +93,46 @@ describe("a shared object", function()
       gate:open()
       assert.equal("kept", f:result(PATIENCE))
       futures[1]:result(PATIENCE)
+    end)
+
+    it("is let go when a task of " .. kind .. " workers that it was lent to is through", function()
+      local ex <close> = Executor(1)
+      local gate, futures = pools.occupy(ex)
+      collect()
+      local before = core.shared_stats()
+      local cancelled = ex:submit(function(a) return #a end, ccpool.Array("u8", 1000))
+      local v = ccpool.Array("u8", 1000)
+      local run = ex:submit(function() return #v end)
+      v = nil -- luacheck: ignore
+      collect()
+      assert.equal(before + 2, (core.shared_stats()))
+      assert.is_true(cancelled:cancel())
+      collect()
+      assert.equal(before + 1, (core.shared_stats()))
+      gate:open()
+      assert.equal(1000, run:result(PATIENCE))
+      futures[1]:result(PATIENCE)
+      -- the last worker's garbage may be held by it
+      ex:submit(collectgarbage):result(PATIENCE)
+      ex:submit(collectgarbage):result(PATIENCE)
+      collect()
+      assert.equal(before, (core.shared_stats()))
+    end)
+
+    it("is there for " .. kind .. " workers born after a broadcast", function()
+      local ex <close> = Executor{ max_workers = 1, max_tasks_per_worker = 1,
+        initializer = function(q) Started = q end, initargs = { ccpool.Queue() } } -- luacheck: ignore
+      ex:submit(math.sqrt, 4):result(PATIENCE)
+      ex:broadcast(function(q) Heard = q end, ccpool.Queue()) -- luacheck: ignore
+      for i = 1, 3 do
+        collect()
+        local n, m = ex:submit(function()
+          Started:put(1) -- luacheck: ignore
+          Heard:put(1) -- luacheck: ignore
+          return Started:qsize(), Heard:qsize() -- luacheck: ignore
+        end):result(PATIENCE)
+        assert.same({ i, i }, { n, m })
+      end
     end)
 
     it("is one object in " .. kind .. " workers, by argument and by upvalue", function()
