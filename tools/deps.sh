@@ -158,20 +158,22 @@ give_up() {
   else
     say "install them with your package manager or LuaRocks and try again"
   fi
-  case $missing in
-    *luaposix*)
-      say "luaposix needs a build for Lua $VERSION:" \
-        "luarocks --lua-version $VERSION install luaposix"
-      say "(what was tried: .deps/luarocks.log, .deps/fetch-deb.log)"
-      ;;
-  esac
+  for rock in luaposix argparse busted; do
+    case $missing in
+      *"$rock"*)
+        say "$rock needs a build for Lua $VERSION:" \
+          "luarocks --lua-version $VERSION install $rock"
+        ;;
+    esac
+  done
+  [ ! -e .deps/luarocks.log ] || say "(what was tried: .deps/luarocks.log, .deps/fetch-deb.log)"
   exit 1
 }
 
 # Libraries that only some specs look at, which are pending without them: asked for
 # once, and not insisted upon.
 install_optional() {
-  asked=.deps/optional-asked
+  asked=.deps/optional-asked${VERSION#5.4}
   [ ! -e "$asked" ] || return 0
   optional=
   for module in $(missing_modules cjson lpeg pl.List socket cqueues luv); do

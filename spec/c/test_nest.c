@@ -127,7 +127,9 @@ static void programs_run_there(void) {
   CHECK(result > 0 && result == run_program(luaL_newstate()));
 }
 
-/* What a state without ccpool writes to stderr is what this one writes. */
+/* What the stand-alone interpreter's state writes to stderr is what this one
+** writes. In Lua 5.5 luaL_newstate turns warnings on, and it is the interpreter
+** that turns them off. */
 static void warn_into(FILE *file, lua_State *L) {
   static const char text[] =
       "warn('unheard') warn('@on') warn('a', '@off', 'b') "
@@ -151,11 +153,15 @@ static size_t all_of(FILE *file, char *to, size_t room) {
 static void warnings_are_those_of_lua(void) {
   char ours[200] = "", luas[200] = "";
   FILE *a = tmpfile(), *b = tmpfile();
+  lua_State *standalone = luaL_newstate();
   ccp_nest nest;
   if (!CHECK(a && b))
     return;
   warn_into(a, ccp_nest_open(&nest));
-  warn_into(b, luaL_newstate());
+  if (CHECK(standalone != NULL)) {
+    lua_warning(standalone, "@off", 0);
+    warn_into(b, standalone);
+  }
   CHECK(all_of(a, ours, sizeof ours) == all_of(b, luas, sizeof luas));
   CHECK(memcmp(ours, luas, sizeof ours) == 0 && strstr(ours, "a@offb\n"));
   (void)fclose(a);
