@@ -148,7 +148,11 @@ install_module() { # module, rock, Debian package
     return 0
   fi
   say "asking Debian for $3"
-  tools/fetch-deb.sh "$3" >.deps/fetch-deb.log 2>&1 && [ -z "$(missing_modules "$1")" ]
+  tools/fetch-deb.sh "$3" >.deps/fetch-deb.log 2>&1 && [ -z "$(missing_modules "$1")" ] &&
+    return 0
+  # What cannot be loaded here must not hide what people install themselves.
+  rm -rf ".deps/share/lua/$VERSION/$1" ".deps/lib/lua/$VERSION/$1"
+  return 1
 }
 
 give_up() {
