@@ -192,9 +192,9 @@ static int encode_finalizer(lua_State *L, ccp_executor *ex) {
   return rc;
 }
 
-/* sendable(value) -> could it be an argument? */
+/* sendable(value) -> could it be a preload of a new state? */
 static int core_sendable(lua_State *L) {
-  const ccp_what what = {"value", -1};
+  const ccp_what what = {"value", CCP_WHAT_EARLY};
   ccp_buf *out = &ccp_client_get(L)->out;
   int rc;
   luaL_checkany(L, 1);

@@ -115,7 +115,7 @@ static int is_empty(lua_State *L, int table) {
 
 int ccp_encode_setup(lua_State *L, int at, ccp_buf *out, const ccp_funcs *funcs,
                      int always) {
-  const ccp_what preloads = {"preload", -1}, types = {"type", -1};
+  const ccp_what preloads = {"preload", CCP_WHAT_EARLY}, types = {"type", -1};
   int rc, top = lua_gettop(L);
   luaL_checktype(L, at, LUA_TTABLE);
   lua_rawgeti(L, at, 1);

@@ -23,6 +23,11 @@ typedef struct ccp_what {
                        "function" and the next is noun 1; -1: noun alone */
 } ccp_what;
 
+/* As `first`: noun alone, and the message is decoded by a new state before it
+** has preloads. What only a preload or the program itself brings has no name
+** then. */
+enum { CCP_WHAT_EARLY = -2 };
+
 /* The codec's context of this state, made if need be and anchored in the
 ** registry: valid as long as the state lives. The calls below find it by
 ** themselves; who encodes and decodes often keeps it at hand. May raise memory

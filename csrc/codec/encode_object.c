@@ -66,6 +66,10 @@ int ccp_enc_put_name(ccp_enc *e, const void *p, int plain) {
   e->looked = 1;
   if (!ccp_names_maybe(e->ctx, p) || !ccp_names_find(L, ccp_enc_ctx(e)))
     return CCP_NAMELESS;
+  if (e->what.first == CCP_WHAT_EARLY && !ccp_names_is_early(L)) {
+    lua_pop(L, 1);
+    return CCP_NAMELESS;
+  }
   size_t len;
   const char *name = lua_tolstring(L, -1, &len);
   rc = ccp_emit_bytes(e->b, CCP_T_NAME, name, len);

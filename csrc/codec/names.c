@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <lauxlib.h>
+#include <lualib.h>
 
 #include "codec/raw.h"
 #include "os/codes.h"
@@ -333,4 +334,42 @@ int ccp_names_find(lua_State *L, int ctx_at) {
   }
   lua_pop(L, 2);
   return 0;
+}
+
+/* What every state has, whatever its paths are. */
+static int is_built_in(const char *module) {
+  return is_standard(module) || strcmp(module, LUA_GNAME) == 0 ||
+         strcmp(module, LUA_LOADLIBNAME) == 0 ||
+         strcmp(module, "ccpool.core") == 0;
+}
+
+static int has_preload(lua_State *L, const char *module) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushstring(L, module);
+  int has = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  return has;
+}
+
+/* Is there a file for the module, by that field of package? */
+static int has_file(lua_State *L, const char *module, const char *field) {
+  int top = lua_gettop(L), has = 0;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_LOADLIBNAME) == LUA_TTABLE) {
+    lua_getfield(L, -1, "searchpath");
+    lua_pushstring(L, module);
+    lua_getfield(L, -3, field);
+    has = lua_iscfunction(L, -3) && lua_pcall(L, 2, 1, 0) == LUA_OK &&
+          lua_type(L, -1) == LUA_TSTRING;
+  }
+  lua_settop(L, top);
+  return has;
+}
+
+int ccp_names_is_early(lua_State *L) {
+  luaL_checkstack(L, 8, "codec");
+  const char *module = lua_tostring(L, -1); /* its steps are behind a zero */
+  return is_built_in(module) ||
+         (!has_preload(L, module) &&
+          (has_file(L, module, "path") || has_file(L, module, "cpath")));
 }
