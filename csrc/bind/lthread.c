@@ -115,12 +115,13 @@ static int is_empty(lua_State *L, int table) {
 
 int ccp_encode_setup(lua_State *L, int at, ccp_buf *out, const ccp_funcs *funcs,
                      int always) {
-  const ccp_what preloads = {"preload", CCP_WHAT_EARLY}, types = {"type", -1};
+  const ccp_what preloads = {"preload", CCP_WHAT_EARLY},
+                 types = {"type", CCP_WHAT_NEW};
   int rc, top = lua_gettop(L);
   luaL_checktype(L, at, LUA_TTABLE);
   lua_rawgeti(L, at, 1);
   lua_rawgeti(L, at, 2);
-  ccp_codec_types(L);
+  ccp_codec_types(L, top + 1);
   ccp_buf_reset(out);
   if (!always && is_empty(L, top + 1) && is_empty(L, top + 2) &&
       is_empty(L, top + 3)) {

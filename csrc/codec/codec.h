@@ -23,10 +23,10 @@ typedef struct ccp_what {
                        "function" and the next is noun 1; -1: noun alone */
 } ccp_what;
 
-/* As `first`: noun alone, and the message is decoded by a new state before it
-** has preloads. What only a preload or the program itself brings has no name
-** then. */
-enum { CCP_WHAT_EARLY = -2 };
+/* As `first`: noun alone, and a new state decodes the message before it has
+** preloads, or else with those given to ccp_codec_types. A module that only the
+** program has can lend no names then. */
+enum { CCP_WHAT_EARLY = -2, CCP_WHAT_NEW = -3 };
 
 /* The codec's context of this state, made if need be and anchored in the
 ** registry: valid as long as the state lives. The calls below find it by
@@ -53,9 +53,10 @@ int ccp_codec_saves_for_elsewhere(lua_State *L);
 int ccp_codec_register_type(lua_State *L);
 
 /* Pushes an array of the registered metatables that no module registers and
-** that can be sent: sent in a message, they are registered where it is decoded.
-** Returns 1. Runs no user code; may raise memory errors. */
-int ccp_codec_types(lua_State *L);
+** that can be sent: sent in a message, they are registered where it is decoded,
+** in a new state that has the preloads in the table at that index. Returns 1.
+** Runs no user code; may raise memory errors. */
+int ccp_codec_types(lua_State *L, int preloads);
 
 /* All that is registered now is known to those who decode with the store of
 ** that uid: because their states are copies of this one (`copied`), or because

@@ -27,7 +27,8 @@ enum {
   CCP_UV_ENC,         /* anchors `enc` */
   CCP_UV_DEC,         /* anchors `dec` */
   CCP_UV_CAUSE,       /* what a `save` raised: see ccp_codec_cause */
-  CCP_UV_COUNT = CCP_UV_CAUSE
+  CCP_UV_PRELOADS,    /* what a new state will have: see ccp_codec_types */
+  CCP_UV_COUNT = CCP_UV_PRELOADS
 };
 
 enum { CCP_FUNC_WAYS = 8 }; /* functions found without a table */

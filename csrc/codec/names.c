@@ -343,11 +343,17 @@ static int is_built_in(const char *module) {
          strcmp(module, "ccpool.core") == 0;
 }
 
+static int has_field(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  int has = lua_rawget(L, table) != LUA_TNIL;
+  lua_pop(L, 1);
+  return has;
+}
+
 static int has_preload(lua_State *L, const char *module) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushstring(L, module);
-  int has = lua_rawget(L, -2) != LUA_TNIL;
-  lua_pop(L, 2);
+  int has = has_field(L, lua_gettop(L), module);
+  lua_pop(L, 1);
   return has;
 }
 
@@ -366,10 +372,11 @@ static int has_file(lua_State *L, const char *module, const char *field) {
   return has;
 }
 
-int ccp_names_is_early(lua_State *L) {
+int ccp_names_is_early(lua_State *L, int preloads) {
   luaL_checkstack(L, 8, "codec");
   const char *module = lua_tostring(L, -1); /* its steps are behind a zero */
-  return is_built_in(module) ||
-         (!has_preload(L, module) &&
-          (has_file(L, module, "path") || has_file(L, module, "cpath")));
+  if (is_built_in(module) || (preloads && has_field(L, preloads, module)))
+    return 1;
+  return !has_preload(L, module) &&
+         (has_file(L, module, "path") || has_file(L, module, "cpath"));
 }

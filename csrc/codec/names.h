@@ -35,9 +35,10 @@ static inline int ccp_names_maybe(const ccp_ctx *ctx, const void *p) {
 /* Pushes the name of the value on the top and returns 1, or returns 0. */
 int ccp_names_find(lua_State *L, int ctx_at);
 
-/* Can a new state that has package.path and package.cpath, but no preloads yet,
-** require the module of the name on the top? Looks at the disk. */
-int ccp_names_is_early(lua_State *L);
+/* Can a new state require the module of the name on the top? It has the paths
+** of now, and no preloads, or those in the table at `preloads`, if that is not
+** 0. Looks at the disk. */
+int ccp_names_is_early(lua_State *L, int preloads);
 
 /* Pushes the object of that name, which may require a module. Raises an error
 ** that says what is missing. */

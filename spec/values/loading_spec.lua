@@ -36,6 +36,43 @@ describe("workers", function()
         assert.same({ "spec.preloaded", "hello" }, { name, greets })
       end)
 
+      it("have preloads that share what the modules of preloads hold", function()
+        local shared = { n = 1 }
+        package.preload["spec.first"] = function()
+          return { shared = shared, f = function() return shared end }
+        end
+        package.preload["spec.second"] = function() return { n = shared.n, shared = shared } end
+        local first = require "spec.first"
+        package.preload["spec.third"] = function() return first end
+        local ex <close> = make(1)
+        local n, same, third = ex:submit(function()
+          return require "spec.second".n, require "spec.second".shared == require "spec.first".shared,
+            require "spec.third".shared.n
+        end):result()
+        local back = ex:submit(function(x) return x end, first):result()
+        for _, name in ipairs{ "spec.first", "spec.second", "spec.third" } do
+          package.preload[name], package.loaded[name] = nil, nil
+        end
+        assert.same({ 1, true, 1 }, { n, same, third })
+        assert.equal(first, back)
+      end)
+
+      it("have preloads that hold a module that only the program has", function()
+        local own = { f = function() return 7 end, none = {} }
+        package.loaded["spec.own"] = own
+        package.preload["spec.holds_own"] = function() return own.f() end
+        local thread = coroutine.create(print)
+        package.loaded["spec.own_thread"] = { thread = thread }
+        local stays = package.loaded["spec.own_thread"]
+        package.preload["spec.stays"] = function() return stays.thread end
+        local ex <close> = make(1)
+        package.preload["spec.holds_own"], package.preload["spec.stays"] = nil, nil
+        package.loaded["spec.own"], package.loaded["spec.own_thread"] = nil, nil
+        assert.equal(7, ex:submit(function() return (require "spec.holds_own") end):result())
+        local found = ex:submit(function() return (pcall(require, "spec.stays")) end):result()
+        assert.equal(kind == "process", found)
+      end)
+
       it("find Lua modules by the program's package.path", function()
         local dir, _gone <close> = folder() -- luacheck: ignore _gone
         write(dir .. "/found_here.lua", "return { answer = 42, name = ... }")
