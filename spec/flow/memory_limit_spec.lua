@@ -70,6 +70,7 @@ describe("memory_limit", function()
           for i = 1, 200 do
             local t = {}
             for j = 1, 6000 do t[j] = i end
+            n = n + #t - 6000
           end
           -- Lua 5.5 makes long strings without asking a second time
           for i = 1, _VERSION == "Lua 5.4" and 200 or 0 do n = n + #("y"):rep(100000 + i) * 0 end
