@@ -46,8 +46,8 @@ describe("workers", function()
         package.preload["spec.third"] = function() return first end
         local ex <close> = make(1)
         local n, same, third = ex:submit(function()
-          local second = require "spec.second"
-          return second.n, second.shared == require "spec.first".shared, require "spec.third".shared.n
+          local one, two, three = require "spec.first", require "spec.second", require "spec.third"
+          return two.n, two.shared == one.shared, three.shared.n
         end):result()
         local back = ex:submit(function(x) return x end, first):result()
         for _, name in ipairs{ "spec.first", "spec.second", "spec.third" } do
