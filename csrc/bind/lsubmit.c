@@ -111,8 +111,9 @@ static size_t encode_quick(lua_State *L, const ccp_executor *ex, int n,
 }
 
 /* Encodes function and arguments [2, n] into the client's buffer. */
-static void encode_call(lua_State *L, ccp_executor *ex, int n) {
-  const ccp_what what = {"argument", 0};
+static void encode_call(lua_State *L, ccp_executor *ex, int n,
+                        const char *noun) {
+  const ccp_what what = {noun, 0};
   const unsigned char kind = CCP_BODY_CALL;
   ccp_buf *out = &ex->client->out;
   int rc;
@@ -164,7 +165,7 @@ static int submit_slowly(lua_State *L, ccp_executor *ex, int n,
   if (!ex->handle)
     ccp_executor_check_inline(L, ex, n + 1);
   here = runs_here(L, ex);
-  encode_call(L, ex, n);
+  encode_call(L, ex, n, "argument");
   if (here)
     return submit_inline(L, ex, view);
   if (lua_topointer(L, 2) != ex->quick_fn)
@@ -199,7 +200,7 @@ static void submit_off_record(lua_State *L, ccp_executor *ex) {
 static int core_initialize(lua_State *L) {
   int n = lua_gettop(L), failed;
   ccp_executor *ex = ccp_executor_push(L, 1);
-  encode_call(L, ex, n);
+  encode_call(L, ex, n, "initargs");
   submit_off_record(L, ex);
   lua_pushcfunction(L, ccp_future_failed);
   lua_pushvalue(L, -2);
@@ -216,12 +217,19 @@ static int core_initialize(lua_State *L) {
   return 0;
 }
 
+/* check_finalizer(executor, fn): raises an error if it cannot travel. */
+static int core_check_finalizer(lua_State *L) {
+  int n = lua_gettop(L);
+  encode_call(L, ccp_executor_push(L, 1), n, "finalizer");
+  return 0;
+}
+
 /* finalize(executor, fn) -> future: a call that is not counted. */
 static int core_finalize(lua_State *L) {
   int n = lua_gettop(L);
   ccp_executor *ex = ccp_executor_push(L, 1);
   ccp_executor_check_inline(L, ex, lua_gettop(L));
-  encode_call(L, ex, n);
+  encode_call(L, ex, n, "finalizer");
   submit_off_record(L, ex);
   return 1;
 }
@@ -238,6 +246,9 @@ void ccp_submit_function(lua_State *L, int class_, int in_flight) {
   lua_pushvalue(L, class_);
   lua_pushcclosure(L, core_initialize, 1);
   lua_setfield(L, -2, "initialize");
+  lua_pushvalue(L, class_);
+  lua_pushcclosure(L, core_check_finalizer, 1);
+  lua_setfield(L, -2, "check_finalizer");
   lua_pushvalue(L, class_);
   lua_pushcclosure(L, core_finalize, 1);
   lua_setfield(L, -2, "finalize");

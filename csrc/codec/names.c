@@ -336,6 +336,28 @@ int ccp_names_find(lua_State *L, int ctx_at) {
   return 0;
 }
 
+static int is_noted(lua_State *L, const ccp_ctx *ctx, int ctx_at) {
+  if (!ccp_names_maybe(ctx, lua_topointer(L, -1)) || !ccp_names_find(L, ctx_at))
+    return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
+void ccp_names_note(lua_State *L, ccp_ctx *ctx, int ctx_at, const char *name,
+                    size_t len) {
+  const void *p = lua_topointer(L, -1);
+  if (!ctx->names_built || p == NULL || lua_type(L, -1) == LUA_TSTRING ||
+      is_noted(L, ctx, ctx_at) || ccp_names_refresh(L, ctx, ctx_at, 0) < 0 ||
+      is_noted(L, ctx, ctx_at))
+    return;
+  lua_getiuservalue(L, ctx_at, CCP_UV_NAMES);
+  lua_pushvalue(L, -2);
+  lua_pushlstring(L, name, len);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  set_maybe(ctx, p);
+}
+
 /* What every state has, whatever its paths are. */
 static int is_built_in(const char *module) {
   return is_standard(module) || strcmp(module, LUA_GNAME) == 0 ||

@@ -73,6 +73,17 @@ describe("workers", function()
         assert.equal(kind == "process", found)
       end)
 
+      it("give back what came by name as the same object, though it be plain data", function()
+        ccpool.SerialExecutor():submit(math.sqrt, 4) -- the index of names is there
+        package.preload["spec.data"] = function() return { list = { 1, 2 } } end
+        local data = require "spec.data"
+        local ex <close> = make(1)
+        local back, list = ex:submit(function(d) return d, d.list end, data):result()
+        package.preload["spec.data"], package.loaded["spec.data"] = nil, nil
+        assert.equal(data, back)
+        assert.equal(data.list, list)
+      end)
+
       it("find Lua modules by the program's package.path", function()
         local dir, _gone <close> = folder() -- luacheck: ignore _gone
         write(dir .. "/found_here.lua", "return { answer = 42, name = ... }")
