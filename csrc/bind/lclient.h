@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "bind/ldraft.h"
 #include "codec/codec.h"
 #include "pool/pool.h"
 #include "task/store.h"
@@ -38,12 +39,14 @@ typedef struct ccp_client {
   ccp_bell *bell; /* owned: an arena block */
   ccp_ctx *codec; /* borrowed: lives as long as the state */
   ccp_store store;
-  ccp_task *spare;     /* taken from the store, not in use yet */
-  ccp_handle *handles; /* owned */
-  ccp_task *arrived;   /* taken from a pool, not delivered yet */
-  ccp_buf out;         /* for encoding */
-  uint64_t delivered;  /* futures and chunk news, ever: grows */
-  int in_flight;       /* registry reference: task id -> future */
+  ccp_task *spare;         /* taken from the store, not in use yet */
+  uintptr_t spare_for;     /* the frame of the submit that is about to use it */
+  ccp_handle *handles;     /* owned */
+  ccp_task *arrived;       /* taken from a pool, not delivered yet */
+  ccp_drafts drafts;       /* which of these are in use */
+  ccp_buf out[CCP_DRAFTS]; /* for encoding */
+  uint64_t delivered;      /* futures and chunk news, ever: grows */
+  int in_flight;           /* registry reference: task id -> future */
   uint64_t in_flight_n;
   lua_State *quiet;       /* a coroutine without hooks, anchored: see */
   int quiet_ref;          /* ccp_client_quietly */
@@ -147,6 +150,20 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
 void ccp_future_missed(ccp_client *c, ccp_task *t);
 /* lfuture_unheard.c: reports what nobody looked at; raises nothing. */
 void ccp_future_report_unheard(lua_State *L, ccp_client *c);
+
+/* A buffer for encoding, empty, until it is given back; `frame`: CCP_FRAME of
+** who does both, or of what that calls. Raises an error if too many are in use.
+*/
+static inline ccp_buf *ccp_client_draft(lua_State *L, ccp_client *c,
+                                        uintptr_t frame) {
+  ccp_buf *out = &c->out[ccp_drafts_begin(L, &c->drafts, frame)];
+  ccp_buf_reset(out);
+  return out;
+}
+
+static inline void ccp_client_drafted(ccp_client *c, const ccp_buf *out) {
+  ccp_drafts_end(&c->drafts, (int)(out - c->out));
+}
 
 /* Encoded bodies too large for a slot's annex grow in arena blocks. */
 extern const ccp_buf_blocks ccp_body_blocks;

@@ -56,16 +56,17 @@ static int core_broadcast(lua_State *L) {
   const ccp_what what = {"argument", 0};
   int n = lua_gettop(L), rc;
   ccp_executor *ex = ccp_executor_check(L, 1);
-  ccp_buf *out = &ex->client->out;
+  ccp_buf *out;
   hearing h = {NULL, 0};
   ccp_check_target(L, 2);
   luaL_argcheck(L, ex->handle, 1, "an executor with workers expected");
   luaL_checkstack(L, 8, "too many arguments");
-  ccp_buf_reset(out);
+  out = ccp_client_draft(L, ex->client, CCP_FRAME);
   h.pool = ex->handle->pool;
   rc = ccp_encode_call(L, 2, n - 1, what, out, ccp_pool_funcs(h.pool));
   if (rc == CCP_OK)
     rc = ccp_pool_broadcast(h.pool, out->data, out->len, &h.number);
+  ccp_client_drafted(ex->client, out);
   if (rc != CCP_OK)
     return ccp_executor_raise(L, ex, rc);
   (void)ccp_client_wait(L, ex->client, h.pool, CCP_NEVER, all_heard, &h);

@@ -161,10 +161,9 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
 
 /* The messages of the prelude, see vm_prepare.c. */
 static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
-                          int is_process) {
+                          int is_process, ccp_buf *out) {
   const struct ccp_funcs *funcs = ccp_pool_funcs(ex->handle->pool);
   const ccp_what call = {"initargs", 0};
-  ccp_buf *out = &ex->client->out;
   int rc = CCP_OK, initialized = !lua_isnoneornil(L, 6);
   ccp_buf_reset(out);
   luaL_checkstack(L, 12, "too many initargs");
@@ -176,10 +175,9 @@ static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
   return rc;
 }
 
-static int encode_finalizer(lua_State *L, ccp_executor *ex) {
+static int encode_finalizer(lua_State *L, ccp_executor *ex, ccp_buf *out) {
   const ccp_what call = {"finalizer", 0};
   ccp_pool *pool = ex->handle->pool;
-  ccp_buf *out = &ex->client->out;
   int rc = CCP_OK;
   ccp_buf_reset(out);
   if (lua_getfield(L, 4, "finalizer") != LUA_TNIL) {
@@ -195,11 +193,13 @@ static int encode_finalizer(lua_State *L, ccp_executor *ex) {
 /* sendable(value) -> could it be a preload of a new state? */
 static int core_sendable(lua_State *L) {
   const ccp_what what = {"value", CCP_WHAT_EARLY};
-  ccp_buf *out = &ccp_client_get(L)->out;
+  ccp_client *c = ccp_client_get(L);
+  ccp_buf *out;
   int rc;
   luaL_checkany(L, 1);
-  ccp_buf_reset(out);
+  out = ccp_client_draft(L, c, CCP_FRAME);
   rc = ccp_encode(L, 1, 1, what, out, NULL);
+  ccp_client_drafted(c, out);
   lua_pushboolean(L, rc == CCP_OK);
   return 1;
 }
@@ -215,6 +215,7 @@ static int core_new(lua_State *L) {
   lua_Integer n = luaL_checkinteger(L, 3);
   ccp_executor *ex;
   ccp_client *c;
+  ccp_buf *out;
   luaL_argcheck(L, n >= 1 && n <= CCP_WORKERS_MOST, 3, "max_workers");
   luaL_checktype(L, 4, LUA_TTABLE);
   ex = new_executor(L);
@@ -236,12 +237,16 @@ static int core_new(lua_State *L) {
     }
   }
   ex->handle->objects = 1;
-  rc = encode_finalizer(L, ex);
+  out = ccp_client_draft(L, c, CCP_FRAME);
+  rc = encode_finalizer(L, ex, out);
   if (rc == CCP_OK)
-    rc = encode_prelude(L, ex, last, kind == 1);
-  if (rc != CCP_OK)
+    rc = encode_prelude(L, ex, last, kind == 1, out);
+  if (rc != CCP_OK) {
+    ccp_client_drafted(c, out);
     return ccp_error_raise(L, rc, NULL);
-  rc = ccp_pool_start(ex->handle->pool, c->out.data, c->out.len, L);
+  }
+  rc = ccp_pool_start(ex->handle->pool, out->data, out->len, L);
+  ccp_client_drafted(c, out);
   return rc == CCP_OK ? 1 : ccp_error_raise(L, rc, "start executor");
 }
 
