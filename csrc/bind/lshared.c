@@ -121,8 +121,9 @@ static int shared_save(lua_State *L) {
   ccp_shared *h = lua_touserdata(L, 1);
   ccp_sharing *s = ccp_sharing_get(L);
   ccp_object *o = ccp_shared_object(L, h, lua_tostring(L, lua_upvalueindex(1)));
-  if (s->tracking) {
-    if (!remember(&s->track, (ccp_tracked){h->name, o->kind}))
+  if (s->drafts.n > 0) {
+    ccp_names *track = &s->tracks[s->drafts.n - 1];
+    if (!remember(track, (ccp_tracked){h->name, o->kind}))
       return luaL_error(L, "not enough memory");
     ccp_object_keep(h->name, 1);
   } else
@@ -244,6 +245,11 @@ static int sharing__gc(lua_State *L) {
   free(s->track.list);
   s->held = s->track = (ccp_names){NULL, 0, 0};
   ccp_buf_fini(&s->out);
+  for (int i = 0; i < CCP_DRAFTS; i++) {
+    free(s->tracks[i].list);
+    s->tracks[i] = (ccp_names){NULL, 0, 0};
+    ccp_buf_fini(&s->outs[i]);
+  }
   return 0;
 }
 
@@ -273,6 +279,8 @@ static ccp_sharing *make_sharing(lua_State *L) {
   s->epoch = ccp_process_epoch();
   ccp_buf_init(&s->out);
   s->out.blocks = &blocks;
+  for (int i = 0; i < CCP_DRAFTS; i++)
+    s->outs[i] = s->out;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, sharing__gc);
   lua_setfield(L, -2, "__gc");
@@ -292,7 +300,7 @@ ccp_sharing *ccp_sharing_get(lua_State *L) {
   if (s->epoch != ccp_process_epoch()) { /* a child holds nothing yet */
     s->epoch = ccp_process_epoch();
     s->held.n = 0;
-    s->tracking = s->stored = 0;
+    s->drafts.n = s->stored = 0;
   }
   return s;
 }

@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "bind/ldraft.h"
 #include "codec/buf.h"
 #include "codec/codec.h"
 #include "shared/latch.h"
@@ -67,10 +68,12 @@ typedef struct ccp_sharing {
   uint32_t epoch;
   ccp_ctx *codec;
   ccp_names held;  /* latches it holds: lost when the state ends */
-  ccp_names track; /* objects in the message that is being encoded */
-  int tracking;
-  int stored; /* above 0: what is decoded was stored in a queue or dict */
-  ccp_buf out;
+  ccp_names track; /* objects in the message that was encoded last */
+  ccp_buf out;     /* its bytes */
+  int stored;      /* above 0: what is decoded was stored in a queue or dict */
+  ccp_drafts drafts; /* the messages that are being encoded: */
+  ccp_names tracks[CCP_DRAFTS];
+  ccp_buf outs[CCP_DRAFTS];
 } ccp_sharing;
 
 ccp_sharing *ccp_sharing_get(lua_State *L);

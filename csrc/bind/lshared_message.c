@@ -31,42 +31,56 @@ int ccp_sharing_reap(lua_State *L) {
   return 0;
 }
 
+static void unkeep(ccp_names *track) {
+  for (size_t i = 0; i < track->n; i++)
+    ccp_object_keep(track->list[i].name, -1);
+  track->n = 0;
+}
+
 void ccp_sharing_unkeep(ccp_sharing *s) {
-  for (size_t i = 0; i < s->track.n; i++)
-    ccp_object_keep(s->track.list[i].name, -1);
-  s->track.n = 0;
+  unkeep(&s->track);
 }
 
 void ccp_sharing_stored(ccp_sharing *s) {
   s->track.n = 0;
 }
 
-static int put_message(lua_State *L, ccp_sharing *s, int at, const char *noun,
-                       size_t prefix) {
+static int put_message(lua_State *L, ccp_sharing *s, int draft, int at,
+                       const char *noun, size_t prefix) {
   static const char zeros[32] = {0};
   ccp_what what = {noun, -1};
-  int rc = ccp_buf_put(&s->out, zeros, prefix);
+  ccp_buf *out = &s->outs[draft];
+  ccp_names *track = &s->tracks[draft];
+  int rc = ccp_buf_put(out, zeros, prefix);
   if (rc == CCP_OK)
-    rc = ccp_encode_in(L, s->codec, at, 1, what, &s->out, NULL);
-  s->tracking = 0;
-  for (size_t i = 0; i < s->track.n && rc == CCP_OK; i++)
-    rc = ccp_buf_put(&s->out, &s->track.list[i].name, sizeof(ccp_object_name));
+    rc = ccp_encode_in(L, s->codec, at, 1, what, out, NULL);
+  ccp_drafts_end(&s->drafts, draft);
+  for (size_t i = 0; i < track->n && rc == CCP_OK; i++)
+    rc = ccp_buf_put(out, &track->list[i].name, sizeof(ccp_object_name));
   return rc;
 }
 
-/* A memory error of Lua leaves 'tracking' set, and names in the list: both are
-** put right by the next message. */
+/* A memory error of Lua leaves names in a draft's list, which the next message
+** there puts right. */
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix) {
-  int rc;
-  ccp_sharing_unkeep(s);
-  ccp_buf_reset(&s->out);
-  s->tracking = 1;
-  rc = put_message(L, s, at, noun, prefix);
+  int draft = ccp_drafts_begin(L, &s->drafts, CCP_FRAME), rc;
+  ccp_names track;
+  ccp_buf out;
+  unkeep(&s->tracks[draft]);
+  ccp_buf_reset(&s->outs[draft]);
+  rc = put_message(L, s, draft, at, noun, prefix);
   if (rc != CCP_OK) {
-    ccp_sharing_unkeep(s);
+    unkeep(&s->tracks[draft]);
     (void)ccp_error_raise(L, rc, NULL);
   }
+  unkeep(&s->track);
+  track = s->track;
+  out = s->out;
+  s->track = s->tracks[draft];
+  s->out = s->outs[draft];
+  s->tracks[draft] = track;
+  s->outs[draft] = out;
   return (uint32_t)s->track.n;
 }
 
