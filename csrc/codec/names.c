@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include <lauxlib.h>
-#include <lualib.h>
 
 #include "codec/raw.h"
 #include "os/codes.h"
@@ -45,7 +44,7 @@ static const char *const base[] = {
     "rawset",   "require",        "select",   "tonumber", "setmetatable",
     "tostring", "type",           "warn",     "xpcall"};
 
-static int is_standard(const char *module) {
+int ccp_names_is_standard(const char *module) {
   for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
     if (strcmp(module, standard[i]) == 0)
       return 1;
@@ -203,7 +202,8 @@ static void add_module(build *b) {
   lua_pop(L, 1);
   add_metatable(b, module, name);
   if (type == LUA_TTABLE)
-    add_fields(b, module, name, 1, is_standard(lua_tostring(L, name)));
+    add_fields(b, module, name, 1,
+               ccp_names_is_standard(lua_tostring(L, name)));
 }
 
 /* The functions of the base library, as fields of the module _G. */
@@ -356,49 +356,4 @@ void ccp_names_note(lua_State *L, ccp_ctx *ctx, int ctx_at, const char *name,
   lua_rawset(L, -3);
   lua_pop(L, 1);
   set_maybe(ctx, p);
-}
-
-/* What every state has, whatever its paths are. */
-static int is_built_in(const char *module) {
-  return is_standard(module) || strcmp(module, LUA_GNAME) == 0 ||
-         strcmp(module, LUA_LOADLIBNAME) == 0 ||
-         strcmp(module, "ccpool.core") == 0;
-}
-
-static int has_field(lua_State *L, int table, const char *name) {
-  lua_pushstring(L, name);
-  int has = lua_rawget(L, table) != LUA_TNIL;
-  lua_pop(L, 1);
-  return has;
-}
-
-static int has_preload(lua_State *L, const char *module) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  int has = has_field(L, lua_gettop(L), module);
-  lua_pop(L, 1);
-  return has;
-}
-
-/* Is there a file for the module, by that field of package? */
-static int has_file(lua_State *L, const char *module, const char *field) {
-  int top = lua_gettop(L), has = 0;
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, LUA_LOADLIBNAME) == LUA_TTABLE) {
-    lua_getfield(L, -1, "searchpath");
-    lua_pushstring(L, module);
-    lua_getfield(L, -3, field);
-    has = lua_iscfunction(L, -3) && lua_pcall(L, 2, 1, 0) == LUA_OK &&
-          lua_type(L, -1) == LUA_TSTRING;
-  }
-  lua_settop(L, top);
-  return has;
-}
-
-int ccp_names_is_early(lua_State *L, int preloads) {
-  luaL_checkstack(L, 8, "codec");
-  const char *module = lua_tostring(L, -1); /* its steps are behind a zero */
-  if (is_built_in(module) || (preloads && has_field(L, preloads, module)))
-    return 1;
-  return !has_preload(L, module) &&
-         (has_file(L, module, "path") || has_file(L, module, "cpath"));
 }

@@ -41,6 +41,9 @@ int ccp_names_find(lua_State *L, int ctx_at);
 void ccp_names_note(lua_State *L, ccp_ctx *ctx, int ctx_at, const char *name,
                     size_t len);
 
+/* Is it a library whose Lua functions and tables have no names? */
+int ccp_names_is_standard(const char *module);
+
 /* Can a new state require the module of the name on the top? It has the paths
 ** of now, and no preloads, or those in the table at `preloads`, if that is not
 ** 0. Looks at the disk. */
