@@ -11,9 +11,6 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VARIANT ?= release
 export LUA CC SPECS TAGS NOTAGS BUSTED_FLAGS BUSTED_OUTPUT LABEL
 
-# These would hide the plain variables.
-unexport LUA_PATH_5_4 LUA_CPATH_5_4 LUA_PATH_5_5 LUA_CPATH_5_5
-
 LUA_V := $(if $(findstring 5.5,$(LUA)),5.5,5.4)
 
 Q := $(if $(V),,@)
@@ -22,7 +19,9 @@ WITH_ENV = eval "$$(tools/env.sh)" &&
 
 # ---- What is built ----------------------------------------------------------------
 
-OUT := build$(if $(filter release,$(VARIANT)),,/$(VARIANT))
+# Each version of Lua has objects of its own.
+BUILD := build$(if $(filter 5.5,$(LUA_V)),/lua5.5)
+OUT := $(BUILD)$(if $(filter release,$(VARIANT)),,/$(VARIANT))
 
 SOURCES := $(sort $(wildcard csrc/*.c csrc/*/*.c csrc/*/*/*.c))
 HEADERS := $(sort $(wildcard csrc/*.h csrc/*/*.h csrc/*/*/*.h))
@@ -83,7 +82,7 @@ LINK_FLAGS = -pthread $(FLAGS_$(VARIANT)) $(LDFLAGS)
 
 all: $(CORE)  ## build the C module (V=1 shows the commands)
 
-debug:  ## build it unoptimized and with assertions, in build/debug
+debug:  ## build it unoptimized and with assertions, in a folder debug
 	$(SUBMAKE) VARIANT=debug all
 
 deps:  ## install what running and testing need and is missing
@@ -106,43 +105,43 @@ ctest:  ## the C tests, plain and with the thread sanitizer
 	$(Q)tools/deps.sh build
 	$(SUBMAKE) ctest-programs
 	$(SUBMAKE) VARIANT=tsan ctest-programs
-	$(Q)LABEL=tsan $(TSAN_ENV) tools/test.sh build/tsan ctest
+	$(Q)LABEL=tsan $(TSAN_ENV) tools/test.sh $(BUILD)/tsan ctest
 	$(Q)tools/test.sh $(OUT) ctest
 
 asan:  ## all tests with the address and undefined behaviour sanitizers
 	$(Q)tools/deps.sh test sanitize
-	$(SUBMAKE) VARIANT=asan all ctest-programs build/asan/bin/$(notdir $(LUA))
-	$(Q)LABEL=asan $(ASAN_ENV) tools/test.sh build/asan all
+	$(SUBMAKE) VARIANT=asan all ctest-programs $(BUILD)/asan/bin/$(notdir $(LUA))
+	$(Q)LABEL=asan $(ASAN_ENV) tools/test.sh $(BUILD)/asan all
 
 tsan:  ## all tests with the thread sanitizer
 	$(Q)tools/deps.sh test sanitize
-	$(SUBMAKE) VARIANT=tsan all ctest-programs build/tsan/bin/$(notdir $(LUA))
-	$(Q)LABEL=tsan $(TSAN_ENV) tools/test.sh build/tsan all
+	$(SUBMAKE) VARIANT=tsan all ctest-programs $(BUILD)/tsan/bin/$(notdir $(LUA))
+	$(Q)LABEL=tsan $(TSAN_ENV) tools/test.sh $(BUILD)/tsan all
 
 fuzz: FUZZ_SECONDS ?= 300
 fuzz: fuzz-short  ## the same for FUZZ_SECONDS (300)
 
-# Inputs are kept in spec/c/corpus; what a run finds beyond them goes to build/fuzz/found.
+# Inputs are kept in spec/c/corpus; what a run finds beyond them goes to build's fuzz/found.
 fuzz-short:  ## each fuzzer of spec/c for FUZZ_SECONDS (20)
 	$(Q)tools/deps.sh fuzz
 	$(SUBMAKE) VARIANT=fuzz CC=$(CLANG) fuzzers
 	$(Q)for source in $(FUZZ_SOURCES:spec/c/%.c=%); do \
-	  mkdir -p build/fuzz/found/$$source && \
-	  $(ASAN_ENV) build/fuzz/$$source build/fuzz/found/$$source \
+	  mkdir -p $(BUILD)/fuzz/found/$$source && \
+	  $(ASAN_ENV) $(BUILD)/fuzz/$$source $(BUILD)/fuzz/found/$$source \
 	    $(wildcard spec/c/corpus/)$$source -max_total_time=$(or $(FUZZ_SECONDS),20) \
-	    -timeout=10 -artifact_prefix=build/fuzz/ || exit 1; \
+	    -timeout=10 -artifact_prefix=$(BUILD)/fuzz/ || exit 1; \
 	done
 
 model:  ## look through a model of the wake-up protocol, with spin (FULL=1: a larger one)
 	$(Q)tools/deps.sh model
 	$(Q)tools/model.sh $(if $(FULL),full)
 
-stress: all $(if $(findstring san,$(VARIANT)),$(OUT)/bin/lua5.4)
+stress: all $(if $(findstring san,$(VARIANT)),$(OUT)/bin/$(notdir $(LUA)))
 stress:  ## a random mix of everything for SECONDS (60), from SEED (the time); VARIANT=tsan
 	$(Q)eval "$$(tools/env.sh $(OUT))" && CCPOOL_BUILD=$(OUT) \
 	  $(if $(findstring tsan,$(VARIANT)),$(TSAN_ENV) $(STEADY)) \
 	  $(if $(findstring asan,$(VARIANT)),$(ASAN_ENV)) \
-	  $(if $(findstring san,$(VARIANT)),$(OUT)/bin/lua5.4,$(LUA)) \
+	  $(if $(findstring san,$(VARIANT)),$(OUT)/bin/$(notdir $(LUA)),$(LUA)) \
 	  spec/stress/stress.lua $(or $(SECONDS),60) $(SEED)
 
 lint:  ## every static check
@@ -216,12 +215,12 @@ LSAN_ENV = LSAN_OPTIONS="$$LSAN_OPTIONS"
 leaks:  ## lost memory: C tests with valgrind and the leak sanitizer, specs with the latter
 	$(Q)tools/deps.sh test sanitize leaks
 	$(SUBMAKE) ctest-programs
-	$(SUBMAKE) VARIANT=lsan all ctest-programs build/lsan/bin/$(notdir $(LUA))
+	$(SUBMAKE) VARIANT=lsan all ctest-programs $(BUILD)/lsan/bin/$(notdir $(LUA))
 	$(Q)for test in buf codec codec_memory task arena; do \
 	  echo "test_$$test" && $(VALGRIND) $(OUT)/ctest/test_$$test || exit 1; \
 	done
 	$(Q)LABEL=leaks SPECS="$(or $(SPECS),$(LEAK_SPECS))" NOTAGS="$(or $(NOTAGS),slow,crash)" \
-	  $(LSAN_ENV) tools/test.sh build/lsan all
+	  $(LSAN_ENV) tools/test.sh $(BUILD)/lsan all
 
 # ---- Sanitizers ------------------------------------------------------------------------
 
@@ -318,9 +317,9 @@ lint-rockspec:
 	$(Q)$(LUA) tools/rockspec-sync --check
 
 # A header compiles alone.
-lint-headers: build/headers.ok
+lint-headers: $(OUT)/headers.ok
 	@:
-build/headers.ok: $(HEADERS) Makefile
+$(OUT)/headers.ok: $(HEADERS) Makefile
 	@mkdir -p $(@D)
 	$(Q)for header in $(HEADERS:csrc/%=%); do \
 	  echo "#include \"$$header\"" | $(COMPILE) -Werror -fsyntax-only -x c - || exit 1; \

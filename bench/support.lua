@@ -6,9 +6,13 @@
 -- for each of its kinds. A wrong result is an error, and the exit code is not 0.
 
 local root = (arg[0]:match("^(.*/)") or "./") .. "../"
-package.path = root .. "lua/?.lua;" .. root .. "lua/?/init.lua;" .. root
-  .. ".deps/share/lua/5.4/?.lua;" .. root .. ".deps/share/lua/5.4/?/init.lua;" .. package.path
-package.cpath = root .. "build/?.so;" .. root .. ".deps/lib/lua/5.4/?.so;" .. package.cpath
+local version = _VERSION:match("%d.*$")
+local rocks = root .. ".deps/share/lua/" .. version .. "/"
+local build = root .. (version == "5.4" and "build/" or "build/lua" .. version .. "/")
+package.path = root .. "lua/?.lua;" .. root .. "lua/?/init.lua;" .. rocks .. "?.lua;"
+  .. rocks .. "?/init.lua;" .. package.path
+package.cpath = build .. "?.so;" .. root .. ".deps/lib/lua/" .. version .. "/?.so;"
+  .. package.cpath
 
 local ccpool = require "ccpool"
 local now = require("ccpool.core").now

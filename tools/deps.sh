@@ -148,7 +148,11 @@ install_module() { # module, rock, Debian package
     return 0
   fi
   say "asking Debian for $3"
-  tools/fetch-deb.sh "$3" >.deps/fetch-deb.log 2>&1 && [ -z "$(missing_modules "$1")" ]
+  tools/fetch-deb.sh "$3" >.deps/fetch-deb.log 2>&1 && [ -z "$(missing_modules "$1")" ] &&
+    return 0
+  # What cannot be loaded here must not hide what people install themselves.
+  rm -rf ".deps/share/lua/$VERSION/$1" ".deps/lib/lua/$VERSION/$1"
+  return 1
 }
 
 give_up() {
@@ -158,20 +162,22 @@ give_up() {
   else
     say "install them with your package manager or LuaRocks and try again"
   fi
-  case $missing in
-    *luaposix*)
-      say "luaposix needs a build for Lua $VERSION:" \
-        "luarocks --lua-version $VERSION install luaposix"
-      say "(what was tried: .deps/luarocks.log, .deps/fetch-deb.log)"
-      ;;
-  esac
+  for rock in luaposix argparse busted; do
+    case $missing in
+      *"$rock"*)
+        say "$rock needs a build for Lua $VERSION:" \
+          "luarocks --lua-version $VERSION install $rock"
+        ;;
+    esac
+  done
+  [ ! -e .deps/luarocks.log ] || say "(what was tried: .deps/luarocks.log, .deps/fetch-deb.log)"
   exit 1
 }
 
 # Libraries that only some specs look at, which are pending without them: asked for
 # once, and not insisted upon.
 install_optional() {
-  asked=.deps/optional-asked
+  asked=.deps/optional-asked${VERSION#5.4}
   [ ! -e "$asked" ] || return 0
   optional=
   for module in $(missing_modules cjson lpeg pl.List socket cqueues luv); do

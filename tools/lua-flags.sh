@@ -1,11 +1,24 @@
 #!/bin/sh
 # Prints the compiler's (--cflags) or the linker's (--libs) flags for the Lua that LUA
 # names (lua5.5, or else 5.4); nothing and a failure where its headers are not found.
+# LUA_INCDIR, if set, is the folder of the headers; the library is then looked for beside it.
 case ${LUA:-} in
   *5.5*) minor=5 ;;
   *) minor=4 ;;
 esac
 next=$((minor + 1))
+if [ -n "${LUA_INCDIR:-}" ]; then
+  [ "$1" = --libs ] || { echo "-I$LUA_INCDIR"; exit 0; }
+  prefix=${LUA_INCDIR%/include*}
+  for folder in "$prefix/lib" "$prefix"/lib/*-linux-*; do
+    for lib in lua5.$minor lua-5.$minor lua5$minor lua; do
+      if [ -f "$folder/lib$lib.so" ] || [ -f "$folder/lib$lib.a" ]; then
+        echo "-L$folder -l$lib -Wl,-rpath,$folder -lm -ldl"
+        exit 0
+      fi
+    done
+  done
+fi
 for package in lua5.$minor lua-5.$minor lua5$minor lua; do
   if pkg-config --exists "$package >= 5.$minor" "$package < 5.$next" 2>/dev/null; then
     flags=$(pkg-config "$1" "$package")

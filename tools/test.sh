@@ -69,6 +69,8 @@ run_ctest() { # name
 
 run_specs() {
   eval "$(tools/env.sh "$out")"
+  # These would hide the plain variables from what the specs start.
+  unset LUA_PATH_5_4 LUA_CPATH_5_4 LUA_PATH_5_5 LUA_CPATH_5_5
   stand_in=$PWD/$out/bin/$(basename "$LUA")
   if [ -x "$stand_in" ]; then
     PATH=$PWD/$out/bin:$PATH

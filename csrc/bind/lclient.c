@@ -186,7 +186,8 @@ static int client__gc(lua_State *L) {
   c->bell = NULL;
   if (ours) { /* there may be blocks among these */
     ccp_store_fini(&c->store);
-    ccp_buf_fini(&c->out);
+    for (int i = 0; i < CCP_DRAFTS; i++)
+      ccp_buf_fini(&c->out[i]);
   }
   return 0;
 }
@@ -239,8 +240,10 @@ static ccp_client *make(lua_State *L) {
   ccp_client *c = lua_newuserdatauv(L, sizeof *c, 0);
   *c = (ccp_client){.epoch = ccp_process_epoch(), .callback_first = 1};
   ccp_store_init(&c->store);
-  ccp_buf_init(&c->out);
-  c->out.blocks = &ccp_body_blocks;
+  for (int i = 0; i < CCP_DRAFTS; i++) {
+    ccp_buf_init(&c->out[i]);
+    c->out[i].blocks = &ccp_body_blocks;
+  }
   c->in_flight = c->callbacks = c->quiet_ref = LUA_NOREF;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, client__gc);

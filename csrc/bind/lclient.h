@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "bind/ldraft.h"
 #include "codec/codec.h"
 #include "pool/pool.h"
 #include "task/store.h"
@@ -38,14 +39,15 @@ typedef struct ccp_client {
   ccp_bell *bell; /* owned: an arena block */
   ccp_ctx *codec; /* borrowed: lives as long as the state */
   ccp_store store;
-  ccp_task *spare;     /* taken from the store, not in use yet */
-  ccp_handle *handles; /* owned */
-  ccp_task *arrived;   /* taken from a pool, not delivered yet */
-  ccp_buf out;         /* for encoding */
-  int lending;         /* see ccp_sharing_lent */
-  uint32_t lent_n;     /* objects in it so far */
-  uint64_t delivered;  /* futures and chunk news, ever: grows */
-  int in_flight;       /* registry reference: task id -> future */
+  ccp_task *spare;         /* taken from the store, not in use yet */
+  uintptr_t spare_for;     /* the frame of the submit that is about to use it */
+  ccp_handle *handles;     /* owned */
+  ccp_task *arrived;       /* taken from a pool, not delivered yet */
+  ccp_drafts drafts;       /* which of these are in use */
+  ccp_buf out[CCP_DRAFTS]; /* for encoding */
+  uint32_t lent[CCP_DRAFTS]; /* objects that each names, see ccp_sharing_lent */
+  uint64_t delivered;        /* futures and chunk news, ever: grows */
+  int in_flight;             /* registry reference: task id -> future */
   uint64_t in_flight_n;
   lua_State *quiet;       /* a coroutine without hooks, anchored: see */
   int quiet_ref;          /* ccp_client_quietly */
@@ -62,12 +64,6 @@ typedef struct ccp_client {
   uint32_t helping; /* tasks that run inside of a wait */
   int leaked;       /* a thread that was left behind may still ring the bell */
 } ccp_client;
-
-/* Until 'lending' is cleared, what is encoded is lent what it names. */
-static inline void ccp_sharing_begin_lending(ccp_client *c) {
-  c->lent_n = 0;
-  c->lending = 1;
-}
 
 /* Makes the table of futures in flight; pushes it. Once per state. */
 void ccp_client_open(lua_State *L);
@@ -157,6 +153,25 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c);
 void ccp_future_missed(ccp_client *c, ccp_task *t);
 /* lfuture_unheard.c: reports what nobody looked at; raises nothing. */
 void ccp_future_report_unheard(lua_State *L, ccp_client *c);
+
+/* A buffer for encoding, empty, until it is given back; `frame`: CCP_FRAME of
+** who does both, or of what that calls. Raises an error if too many are in use.
+*/
+static inline ccp_buf *ccp_client_draft(lua_State *L, ccp_client *c,
+                                        uintptr_t frame) {
+  int draft = ccp_drafts_begin(L, &c->drafts, frame);
+  ccp_buf_reset(&c->out[draft]);
+  c->lent[draft] = 0;
+  return &c->out[draft];
+}
+
+static inline int ccp_client_draft_of(const ccp_client *c, const ccp_buf *out) {
+  return (int)(out - c->out);
+}
+
+static inline void ccp_client_drafted(ccp_client *c, const ccp_buf *out) {
+  ccp_drafts_end(&c->drafts, ccp_client_draft_of(c, out));
+}
 
 /* Encoded bodies too large for a slot's annex grow in arena blocks. */
 extern const ccp_buf_blocks ccp_body_blocks;

@@ -59,27 +59,28 @@ static int raise_bad_news(lua_State *L, const hearing *h) {
 
 /* broadcast(executor, fn, ...): the executor has a pool. */
 static int core_broadcast(lua_State *L) {
-  const ccp_what what = {"argument", 0};
-  int n = lua_gettop(L), rc;
+  ccp_what what = {"argument", 0, 0};
+  int n = lua_gettop(L), rc, draft;
   ccp_executor *ex = ccp_executor_check(L, 1);
-  ccp_buf *out = &ex->client->out;
+  ccp_buf *out;
   hearing h = {NULL, 0};
   ccp_check_target(L, 2);
   luaL_argcheck(L, ex->handle, 1, "an executor with workers expected");
   luaL_checkstack(L, 8, "too many arguments");
-  ccp_buf_reset(out);
   h.pool = ex->handle->pool;
   if (ccp_self_pool() == h.pool) /* it runs between two tasks of each worker */
     return ccp_error_raise(L, CCP_E_DEADLOCK,
                            "a task of this executor cannot wait for its "
                            "broadcast");
-  ccp_sharing_begin_lending(ex->client);
+  out = ccp_client_draft(L, ex->client, CCP_FRAME);
+  draft = ccp_client_draft_of(ex->client, out);
+  what.purpose = CCP_LENT_TO(draft);
   rc = ccp_encode_call(L, 2, n - 1, what, out, ccp_pool_funcs(h.pool));
-  ex->client->lending = 0;
   if (rc == CCP_OK)
-    ccp_sharing_lend_pool(L, ex->client, h.pool);
+    ccp_sharing_lend_pool(L, ex->client, draft, h.pool);
   if (rc == CCP_OK)
     rc = ccp_pool_broadcast(h.pool, out->data, out->len, &h.number);
+  ccp_client_drafted(ex->client, out);
   if (rc != CCP_OK)
     return ccp_executor_raise(L, ex, rc);
   (void)ccp_client_wait(L, ex->client, h.pool, CCP_NEVER, all_heard, &h);

@@ -151,37 +151,33 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
 
 /* The messages of the prelude, see vm_prepare.c. */
 static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
-                          int is_process) {
+                          int is_process, ccp_buf *out) {
   const struct ccp_funcs *funcs = ccp_pool_funcs(ex->handle->pool);
-  const ccp_what call = {"initargs", 0};
-  ccp_buf *out = &ex->client->out;
+  int draft = ccp_client_draft_of(ex->client, out);
+  const ccp_what call = {"initargs", 0, CCP_LENT_TO(draft)};
   int rc = CCP_OK, initialized = !lua_isnoneornil(L, 6);
   ccp_buf_reset(out);
   luaL_checkstack(L, 12, "too many initargs");
   if (!is_process)
     rc = ccp_encode_setup(L, 5, out, funcs, initialized);
-  ccp_sharing_begin_lending(ex->client);
   if (rc == CCP_OK && initialized)
     rc = ccp_encode_call(L, 6, last - 5, call, out, funcs);
-  ex->client->lending = 0;
   if (rc == CCP_OK)
-    ccp_sharing_lend_pool(L, ex->client, ex->handle->pool);
+    ccp_sharing_lend_pool(L, ex->client, draft, ex->handle->pool);
   ccp_codec_types_known(L, funcs->uid, is_process);
   return rc;
 }
 
-static int encode_finalizer(lua_State *L, ccp_executor *ex) {
-  const ccp_what call = {"finalizer", 0};
+static int encode_finalizer(lua_State *L, ccp_executor *ex, ccp_buf *out) {
+  int draft = ccp_client_draft_of(ex->client, out);
+  const ccp_what call = {"finalizer", 0, CCP_LENT_TO(draft)};
   ccp_pool *pool = ex->handle->pool;
-  ccp_buf *out = &ex->client->out;
   int rc = CCP_OK;
   ccp_buf_reset(out);
   if (lua_getfield(L, 4, "finalizer") != LUA_TNIL) {
-    ccp_sharing_begin_lending(ex->client);
     rc = ccp_encode_call(L, lua_gettop(L), 1, call, out, ccp_pool_funcs(pool));
-    ex->client->lending = 0;
     if (rc == CCP_OK)
-      ccp_sharing_lend_pool(L, ex->client, pool);
+      ccp_sharing_lend_pool(L, ex->client, draft, pool);
     if (rc == CCP_OK)
       rc = ccp_pool_set_finalizer(pool, out->data, out->len);
   }
@@ -190,14 +186,16 @@ static int encode_finalizer(lua_State *L, ccp_executor *ex) {
   return rc;
 }
 
-/* sendable(value) -> could it be an argument? */
+/* sendable(value) -> could it be a preload of a new state? */
 static int core_sendable(lua_State *L) {
-  const ccp_what what = {"value", -1};
-  ccp_buf *out = &ccp_client_get(L)->out;
+  const ccp_what what = {"value", CCP_WHAT_EARLY, 0};
+  ccp_client *c = ccp_client_get(L);
+  ccp_buf *out;
   int rc;
   luaL_checkany(L, 1);
-  ccp_buf_reset(out);
+  out = ccp_client_draft(L, c, CCP_FRAME);
   rc = ccp_encode(L, 1, 1, what, out, NULL);
+  ccp_client_drafted(c, out);
   lua_pushboolean(L, rc == CCP_OK);
   return 1;
 }
@@ -213,6 +211,7 @@ static int core_new(lua_State *L) {
   lua_Integer n = luaL_checkinteger(L, 3);
   ccp_executor *ex;
   ccp_client *c;
+  ccp_buf *out;
   luaL_argcheck(L, n >= 1 && n <= CCP_WORKERS_MOST, 3, "max_workers");
   luaL_checktype(L, 4, LUA_TTABLE);
   ex = new_executor(L);
@@ -234,12 +233,16 @@ static int core_new(lua_State *L) {
     }
   }
   ex->handle->objects = 1;
-  rc = encode_finalizer(L, ex);
+  out = ccp_client_draft(L, c, CCP_FRAME);
+  rc = encode_finalizer(L, ex, out);
   if (rc == CCP_OK)
-    rc = encode_prelude(L, ex, last, kind == 1);
-  if (rc != CCP_OK)
+    rc = encode_prelude(L, ex, last, kind == 1, out);
+  if (rc != CCP_OK) {
+    ccp_client_drafted(c, out);
     return ccp_error_raise(L, rc, NULL);
-  rc = ccp_pool_start(ex->handle->pool, c->out.data, c->out.len, L);
+  }
+  rc = ccp_pool_start(ex->handle->pool, out->data, out->len, L);
+  ccp_client_drafted(c, out);
   return rc == CCP_OK ? 1 : ccp_error_raise(L, rc, "start executor");
 }
 

@@ -1,7 +1,6 @@
 /*
-** Executors: which one an argument is, and whether it is fit for a call here.
-*In
-** the thread of the Lua state.
+** Executors: which one an argument is, and whether it is fit for a call
+** here. In the thread of the Lua state.
 */
 #include "bind/lexecutor.h"
 

@@ -15,7 +15,7 @@ void *ccp_future_new(lua_State *L, int class_, ccp_handle *h, ccp_task *t);
 
 /* What the call that was just encoded was lent is kept until the future on the
 ** top is delivered. */
-void ccp_future_lend(lua_State *L, ccp_client *c);
+void ccp_future_lend(lua_State *L, ccp_client *c, int draft);
 
 /* Ends a future that has no task: reply as of a worker. */
 void ccp_future_settle(lua_State *L, int index, uint8_t status,

@@ -126,10 +126,10 @@ static void take_back(lua_State *L) {
   lua_setfield(L, -2, "lent");
 }
 
-void ccp_future_lend(lua_State *L, ccp_client *c) {
+void ccp_future_lend(lua_State *L, ccp_client *c, int draft) {
   int index = lua_gettop(L);
   ccp_future_push_extras(L, lua_touserdata(L, index), index);
-  ccp_sharing_lent(L, c);
+  ccp_sharing_lent(L, c, draft);
   lua_setfield(L, -2, "lent");
   lua_pop(L, 1);
 }

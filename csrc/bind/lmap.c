@@ -424,7 +424,7 @@ static ccp_map *push_map(lua_State *L, ccp_executor *ex) {
 }
 
 static void encode_function(lua_State *L, ccp_map *m) {
-  const ccp_what what = {"argument", 0};
+  const ccp_what what = {"argument", 0, 0};
   int rc = ccp_encode_call(L, 2, 1, what, &m->fn,
                            m->handle ? ccp_pool_funcs(m->handle->pool)
                                      : &ccp_funcs_home);

@@ -87,7 +87,7 @@ static const ccp_funcs *funcs_of(const ccp_map *m) {
 /* The path of what cannot travel is only worked out when it is needed. */
 static int raise_item(lua_State *L, ccp_map *m, int first, int n, int rc) {
   char noun[64];
-  ccp_what what = {noun, 1};
+  ccp_what what = {noun, 1, 0};
   ccp_buf scratch;
   if (rc == CCP_E_NOTSENDABLE && n > 1) {
     lua_pop(L, 1);
@@ -103,7 +103,7 @@ static int raise_item(lua_State *L, ccp_map *m, int first, int n, int rc) {
 /* Adds one item to the body. 0: the source has ended. */
 static int add_item(lua_State *L, ccp_map *m) {
   int base = lua_gettop(L), n = pull(L, m), rc;
-  const ccp_what what = {"item", (int)m->pulled + 1};
+  const ccp_what what = {"item", (int)m->pulled + 1, 0};
   size_t at = m->body.len;
   uint32_t len = 0;
   if (n < 0)

@@ -66,17 +66,19 @@ static int child_exit(lua_State *L) {
 
 /* Stack: target, arguments. A string becomes the function it names. */
 static void resolve(lua_State *L) {
-  const ccp_what what = {"argument", 0};
+  const ccp_what what = {"argument", 0, 0};
   ccp_client *c = ccp_client_get(L);
+  ccp_buf *out;
   size_t used;
   int rc;
   if (lua_type(L, 1) != LUA_TSTRING)
     return;
-  ccp_buf_reset(&c->out);
-  rc = ccp_encode_call(L, 1, 1, what, &c->out, NULL);
+  out = ccp_client_draft(L, c, CCP_FRAME);
+  rc = ccp_encode_call(L, 1, 1, what, out, NULL);
   if (rc != CCP_OK)
     (void)ccp_error_raise(L, rc, NULL);
-  (void)ccp_decode(L, c->out.data, c->out.len, &used, NULL);
+  (void)ccp_decode(L, out->data, out->len, &used, NULL);
+  ccp_client_drafted(c, out);
   lua_replace(L, 1);
 }
 

@@ -2,6 +2,7 @@
 ** Queue. The thread of the Lua state.
 */
 #include <stdlib.h>
+#include <string.h>
 
 #include "bind/lerror.h"
 #include "bind/lshared.h"
@@ -35,26 +36,44 @@ typedef struct parked {
   ccp_names track;
 } parked;
 
-static int parked__gc(lua_State *L) {
-  parked *p = lua_touserdata(L, 1);
+static void drop(parked *p) {
   ccp_sharing_untrack(&p->track);
   free(p->track.list);
   p->track = (ccp_names){NULL, 0, 0};
   ccp_buf_fini(&p->out);
+}
+
+static int parked__gc(lua_State *L) {
+  drop(lua_touserdata(L, 1));
   return 0;
 }
 
-static parked *park(lua_State *L, ccp_sharing *s) {
+/* Pushes a place for a message. */
+static int new_parked(lua_State *L) {
   parked *p = lua_newuserdatauv(L, sizeof *p, 0);
-  *p = (parked){s->out, s->track};
-  s->track = (ccp_names){NULL, 0, 0};
-  ccp_buf_init(&s->out);
-  s->out.blocks = p->out.blocks;
+  memset(p, 0, sizeof *p);
   if (luaL_newmetatable(L, PARKED)) {
     lua_pushcfunction(L, parked__gc);
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
+  return 1;
+}
+
+/* Takes the message before anything else: a finalizer may put something while
+** its place is made. */
+static parked *park(lua_State *L, ccp_sharing *s) {
+  parked now = {s->out, s->track}, *p;
+  s->track = (ccp_names){NULL, 0, 0};
+  ccp_buf_init(&s->out);
+  s->out.blocks = now.out.blocks;
+  lua_pushcfunction(L, new_parked);
+  if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+    drop(&now);
+    (void)lua_error(L);
+  }
+  p = lua_touserdata(L, -1);
+  *p = now;
   return p;
 }
 

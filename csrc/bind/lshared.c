@@ -128,12 +128,12 @@ static int remember(ccp_names *names, ccp_tracked t) {
 }
 
 /* Another handle of the object, which lives until the message is stored. */
-static int track(ccp_sharing *s, ccp_tracked t) {
-  if (!remember(&s->track, t))
+static int track(ccp_names *names, ccp_tracked t) {
+  if (!remember(names, t))
     return 0;
   if (ccp_object_take(t.name, (enum ccp_kind)t.kind, 0))
     return 1;
-  s->track.n--;
+  names->n--;
   return 0;
 }
 
@@ -143,16 +143,17 @@ static int track(ccp_sharing *s, ccp_tracked t) {
 static int shared_save(lua_State *L) {
   ccp_shared *h = lua_touserdata(L, 1);
   ccp_sharing *s = ccp_sharing_get(L);
-  ccp_client *c = ccp_client_peek(L);
   const char *tname = lua_tostring(L, lua_upvalueindex(1));
   ccp_object *o = ccp_shared_object(L, h, tname);
   lua_Integer index = h->name.index;
-  if (s->tracking) {
-    if (!track(s, (ccp_tracked){h->name, o->kind}))
+  int purpose = ccp_codec_saving(s->codec);
+  if (purpose < 0) {
+    if (!track(&s->tracks[CCP_DRAFT_STORED(purpose)],
+               (ccp_tracked){h->name, o->kind}))
       return luaL_error(L, "not enough memory");
-  } else if (c && c->lending) {
+  } else if (purpose > 0) {
     ccp_shared_again(L, h, tname);
-    ccp_sharing_lend(L, c);
+    ccp_sharing_lend(L, ccp_client_get(L), CCP_DRAFT_LENT(purpose));
     index = ~index;
   } else
     ccp_object_sent(h->name);
@@ -277,6 +278,12 @@ static int sharing__gc(lua_State *L) {
   free(s->track.list);
   s->held = s->track = (ccp_names){NULL, 0, 0};
   ccp_buf_fini(&s->out);
+  for (int i = 0; i < CCP_DRAFTS; i++) {
+    ccp_sharing_untrack(&s->tracks[i]);
+    free(s->tracks[i].list);
+    s->tracks[i] = (ccp_names){NULL, 0, 0};
+    ccp_buf_fini(&s->outs[i]);
+  }
   return 0;
 }
 
@@ -306,6 +313,8 @@ static ccp_sharing *make_sharing(lua_State *L) {
   s->epoch = ccp_process_epoch();
   ccp_buf_init(&s->out);
   s->out.blocks = &blocks;
+  for (int i = 0; i < CCP_DRAFTS; i++)
+    s->outs[i] = s->out;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, sharing__gc);
   lua_setfield(L, -2, "__gc");
@@ -325,7 +334,7 @@ ccp_sharing *ccp_sharing_get(lua_State *L) {
   if (s->epoch != ccp_process_epoch()) { /* a child holds nothing yet */
     s->epoch = ccp_process_epoch();
     s->held.n = 0;
-    s->tracking = s->stored = 0;
+    s->drafts.n = s->stored = 0;
   }
   return s;
 }

@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "bind/ldraft.h"
 #include "codec/buf.h"
 #include "codec/codec.h"
 #include "shared/latch.h"
@@ -72,10 +73,12 @@ typedef struct ccp_sharing {
   uint32_t epoch;
   ccp_ctx *codec;
   ccp_names held;  /* latches it holds: lost when the state ends */
-  ccp_names track; /* objects in the message at hand: a handle of each */
-  int tracking;
-  int stored; /* above 0: what is decoded was stored in a queue or dict */
-  ccp_buf out;
+  ccp_names track; /* a handle of each object in the message encoded last */
+  ccp_buf out;     /* its bytes */
+  int stored;      /* above 0: what is decoded was stored in a queue or dict */
+  ccp_drafts drafts; /* the messages that are being encoded: */
+  ccp_names tracks[CCP_DRAFTS];
+  ccp_buf outs[CCP_DRAFTS];
 } ccp_sharing;
 
 ccp_sharing *ccp_sharing_get(lua_State *L);
@@ -122,18 +125,26 @@ struct ccp_pool;
 ** many. Raises NotSendableError. */
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix);
-/* The call of a task is lent the objects that it names: while the client's
-** 'lending' is set, saving one makes another handle of it. Pushes the table of
-** these handles, to be kept until the task is through: until then the call may
-** be read, any number of times or never, and nobody has to count that. */
-void ccp_sharing_lent(lua_State *L, struct ccp_client *c);
+/* What the saving of an object means, as ccp_what's `purpose`: that it is lent
+** to the call in that draft of the client, or kept by what that draft of the
+** sharing stores. 0: it is in transit. */
+#define CCP_LENT_TO(draft) ((draft) + 1)
+#define CCP_STORED_BY(draft) (-1 - (draft))
+#define CCP_DRAFT_LENT(purpose) ((purpose)-1)
+#define CCP_DRAFT_STORED(purpose) (-1 - (purpose))
+
+/* The call of a task is lent the objects that it names: saving one makes
+** another handle of it. Pushes the table of these handles, to be kept until the
+** task is through: until then the call may be read, any number of times or
+** never, and nobody has to count that. Nil if there are none. */
+void ccp_sharing_lent(lua_State *L, struct ccp_client *c, int draft);
 /* Adds the handle on the top, and pops it. */
-void ccp_sharing_lend(lua_State *L, struct ccp_client *c);
+void ccp_sharing_lend(lua_State *L, struct ccp_client *c, int draft);
 /* Closes the handles in the table on the top, or nil, and pops it. */
 void ccp_sharing_return(lua_State *L);
 /* The same for a message that the pool's workers read until its end: the pool
 ** takes the handles over. Raises. */
-void ccp_sharing_lend_pool(lua_State *L, struct ccp_client *c,
+void ccp_sharing_lend_pool(lua_State *L, struct ccp_client *c, int draft,
                            struct ccp_pool *pool);
 
 /* Gives these handles up: the message was stored, or never will be. */

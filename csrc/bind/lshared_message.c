@@ -9,7 +9,7 @@
 #include "os/codes.h"
 #include "shared/arena.h"
 
-static const char lent_key = 0; /* its address: in the registry */
+static const char lent_keys[CCP_DRAFTS]; /* addresses: in the registry */
 
 /* shared_stats() -> objects, members; bytes of the arena handed out, warm. */
 int ccp_sharing_stats(lua_State *L) {
@@ -33,23 +33,27 @@ int ccp_sharing_reap(lua_State *L) {
 }
 
 /* The table is made anew for each message that lends something. */
-void ccp_sharing_lend(lua_State *L, ccp_client *c) {
-  if (c->lent_n == 0) {
+void ccp_sharing_lend(lua_State *L, ccp_client *c, int draft) {
+  if (c->lent[draft] == 0) {
     lua_newtable(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_keys[draft]);
   }
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_key);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_keys[draft]);
   lua_insert(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)c->lent_n + 1);
-  c->lent_n++;
+  lua_rawseti(L, -2, (lua_Integer)c->lent[draft] + 1);
+  c->lent[draft]++;
   lua_pop(L, 1);
 }
 
-void ccp_sharing_lent(lua_State *L, ccp_client *c) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_key);
+void ccp_sharing_lent(lua_State *L, ccp_client *c, int draft) {
+  if (c->lent[draft] == 0) { /* the table is an older message's */
+    lua_pushnil(L);
+    return;
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &lent_keys[draft]);
   lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_key);
-  c->lent_n = 0;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &lent_keys[draft]);
+  c->lent[draft] = 0;
 }
 
 void ccp_sharing_return(lua_State *L) {
@@ -62,12 +66,13 @@ void ccp_sharing_return(lua_State *L) {
   lua_pop(L, 1);
 }
 
-void ccp_sharing_lend_pool(lua_State *L, ccp_client *c, ccp_pool *pool) {
-  uint32_t n = c->lent_n;
+void ccp_sharing_lend_pool(lua_State *L, ccp_client *c, int draft,
+                           ccp_pool *pool) {
+  uint32_t n = c->lent[draft];
   int rc = CCP_OK;
   if (n == 0)
     return;
-  ccp_sharing_lent(L, c);
+  ccp_sharing_lent(L, c, draft);
   for (uint32_t i = 1; i <= n && rc == CCP_OK; i++) {
     ccp_shared *h;
     lua_rawgeti(L, -1, (lua_Integer)i);
@@ -87,32 +92,42 @@ void ccp_sharing_untrack(ccp_names *track) {
     ccp_object_release(track->list[--track->n].name);
 }
 
-static int put_message(lua_State *L, ccp_sharing *s, int at, const char *noun,
-                       size_t prefix) {
+static int put_message(lua_State *L, ccp_sharing *s, int draft, int at,
+                       const char *noun, size_t prefix) {
   static const char zeros[32] = {0};
-  ccp_what what = {noun, -1};
-  int rc = ccp_buf_put(&s->out, zeros, prefix);
+  const ccp_what what = {noun, -1, CCP_STORED_BY(draft)};
+  ccp_buf *out = &s->outs[draft];
+  ccp_names *track = &s->tracks[draft];
+  int rc = ccp_buf_put(out, zeros, prefix);
   if (rc == CCP_OK)
-    rc = ccp_encode_in(L, s->codec, at, 1, what, &s->out, NULL);
-  s->tracking = 0;
-  for (size_t i = 0; i < s->track.n && rc == CCP_OK; i++)
-    rc = ccp_buf_put(&s->out, &s->track.list[i].name, sizeof(ccp_object_name));
+    rc = ccp_encode_in(L, s->codec, at, 1, what, out, NULL);
+  ccp_drafts_end(&s->drafts, draft);
+  for (size_t i = 0; i < track->n && rc == CCP_OK; i++)
+    rc = ccp_buf_put(out, &track->list[i].name, sizeof(ccp_object_name));
   return rc;
 }
 
-/* A memory error of Lua leaves 'tracking' set, and names in the list: both are
-** put right by the next message. */
+/* A memory error of Lua leaves names in a draft's list, which the next message
+** there puts right. */
 uint32_t ccp_sharing_encode(lua_State *L, ccp_sharing *s, int at,
                             const char *noun, size_t prefix) {
-  int rc;
-  ccp_sharing_untrack(&s->track);
-  ccp_buf_reset(&s->out);
-  s->tracking = 1;
-  rc = put_message(L, s, at, noun, prefix);
+  int draft = ccp_drafts_begin(L, &s->drafts, CCP_FRAME), rc;
+  ccp_names track;
+  ccp_buf out;
+  ccp_sharing_untrack(&s->tracks[draft]);
+  ccp_buf_reset(&s->outs[draft]);
+  rc = put_message(L, s, draft, at, noun, prefix);
   if (rc != CCP_OK) {
-    ccp_sharing_untrack(&s->track);
+    ccp_sharing_untrack(&s->tracks[draft]);
     (void)ccp_error_raise(L, rc, NULL);
   }
+  ccp_sharing_untrack(&s->track);
+  track = s->track;
+  out = s->out;
+  s->track = s->tracks[draft];
+  s->out = s->outs[draft];
+  s->tracks[draft] = track;
+  s->outs[draft] = out;
   return (uint32_t)s->track.n;
 }
 

@@ -17,49 +17,65 @@
 #define FUTURE_CLASS lua_upvalueindex(1)
 #define IN_FLIGHT lua_upvalueindex(2)
 
-/* The task stays the client's spare until nothing can raise any more. One for a
-** pool of another state is not of the client's store: it may outlive it. */
+/* The task stays the client's spare until nothing can raise any more; a submit
+** by a finalizer meanwhile has another. One for a pool of another state is not
+** of the client's store: it may outlive it. */
 static ccp_task *spare_task(lua_State *L, ccp_client *c, const ccp_handle *h) {
+  ccp_task *t;
   if (h->party) {
-    ccp_task *t = ccp_guest_new(h->party);
+    t = ccp_guest_new(h->party);
     if (!t)
       (void)ccp_error_raise(L, CCP_E_NOMEM, NULL);
     return t;
   }
-  if (!c->spare)
-    c->spare = ccp_store_take(&c->store);
-  if (!c->spare)
+  if (c->spare && !ccp_draft_lasts(c->spare_for, CCP_FRAME)) {
+    c->spare_for = CCP_FRAME;
+    return c->spare;
+  }
+  t = ccp_store_take(&c->store);
+  if (!t)
     (void)ccp_error_raise(L, CCP_E_NOMEM, NULL);
-  return c->spare;
+  if (!c->spare) {
+    c->spare = t;
+    c->spare_for = CCP_FRAME;
+  }
+  return t;
 }
 
-/* quick: the call's bytes; NULL: they are in the client's buffer. */
+static void use_spare(ccp_client *c, const ccp_task *t) {
+  if (t == c->spare) {
+    c->spare = NULL;
+    c->spare_for = 0;
+  }
+}
+
+/* The call's bytes are the quick ones, or if there are none, in `out`. */
 static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
-                          size_t len, const ccp_rules *view) {
+                          size_t len, ccp_buf *out, const ccp_rules *view) {
   ccp_client *c = ex->client;
   ccp_task *t = spare_task(L, c, ex->handle);
   int rc;
   t->owner = ccp_future_new(L, FUTURE_CLASS, ex->handle, t);
-  if (!quick && c->lent_n > 0)
-    ccp_future_lend(L, c);
+  if (out && c->lent[ccp_client_draft_of(c, out)] > 0)
+    ccp_future_lend(L, c, ccp_client_draft_of(c, out));
   lua_pushvalue(L, -1);
   lua_rawseti(L, IN_FLIGHT, ccp_task_key(t)); /* the last that may raise */
   rc = view ? ccp_rules_apply(t, view) : CCP_OK;
   if (rc == CCP_OK)
-    rc = quick ? ccp_bytes_set(&t->body, quick, len)
-               : ccp_body_from(&t->body, &c->out);
+    rc = out ? ccp_body_from(&t->body, out)
+             : ccp_bytes_set(&t->body, quick, len);
+  if (out)
+    ccp_client_drafted(c, out);
   if (rc == CCP_OK)
     rc = ccp_pool_submit(ex->handle->pool, t);
   if (rc != CCP_OK) {
     lua_pushnil(L);
     lua_rawseti(L, IN_FLIGHT, ccp_task_key(t));
-    if (t == c->spare)
-      c->spare = NULL;
+    use_spare(c, t);
     ccp_client_give(c, t);
     return ccp_executor_raise(L, ex, rc);
   }
-  if (t == c->spare)
-    c->spare = NULL;
+  use_spare(c, t);
   c->in_flight_n++;
   ccp_client_take(L, c, ex->handle);
   return 1;
@@ -67,9 +83,8 @@ static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
 
 /* A function without upvalues is the same bytes in every message: remember
 ** them for the next time it comes. */
-static void remember(lua_State *L, ccp_executor *ex, int self) {
-  const ccp_what what = {"argument", 0};
-  ccp_buf *out = &ex->client->out;
+static void remember(lua_State *L, ccp_executor *ex, int self, ccp_buf *out) {
+  const ccp_what what = {"argument", 0, 0};
   size_t at = out->len;
   ex->quick_fn = NULL;
   if (!ex->handle || ex->queue_limited || lua_iscfunction(L, 2) ||
@@ -113,44 +128,48 @@ static size_t encode_quick(lua_State *L, const ccp_executor *ex, int n,
   return (size_t)(p - to);
 }
 
-/* Encodes function and arguments [2, n] into the client's buffer. After a
-** memory error of Lua 'lending' stays set until the next call is encoded: what
-** is lent meanwhile lives as long. */
-static void encode_call(lua_State *L, ccp_executor *ex, int n,
-                        const char *noun) {
-  const ccp_what what = {noun, 0};
+/* Encodes function and arguments [2, n] into a buffer of the client's, which is
+** to be given back, as is what it was lent. */
+static ccp_buf *encode_call(lua_State *L, ccp_executor *ex, int n,
+                            const char *noun) {
+  ccp_client *c = ex->client;
+  ccp_what what = {noun, 0, 0};
   const unsigned char kind = CCP_BODY_CALL;
-  ccp_buf *out = &ex->client->out;
-  int rc;
+  ccp_buf *out;
+  int draft, rc;
   luaL_checkstack(L, 8, "too many arguments");
-  ccp_buf_reset(out);
-  ccp_sharing_begin_lending(ex->client);
+  out = ccp_client_draft(L, c, CCP_FRAME);
+  draft = ccp_client_draft_of(c, out);
+  what.purpose = CCP_LENT_TO(draft);
   rc = ccp_buf_put(out, &kind, 1);
   if (rc == CCP_OK)
-    rc = ccp_encode_call_in(L, ex->client->codec, 2, n - 1, what, out,
+    rc = ccp_encode_call_in(L, c->codec, 2, n - 1, what, out,
                             ex->handle ? ccp_pool_funcs(ex->handle->pool)
                                        : &ccp_funcs_home);
-  ex->client->lending = 0;
-  if (rc != CCP_OK)
+  if (rc != CCP_OK) {
+    ccp_sharing_lent(L, c, draft);
+    ccp_sharing_return(L);
+    ccp_client_drafted(c, out);
     (void)ccp_error_raise(L, rc, NULL);
+  }
+  return out;
 }
 
 /* The inline call may submit again: its bytes need a place of their own. */
-static int submit_inline(lua_State *L, ccp_executor *ex,
+static int submit_inline(lua_State *L, ccp_executor *ex, const ccp_buf *out,
                          const ccp_rules *view) {
-  const ccp_buf *out = &ex->client->out;
-  int future, lent = ex->client->lent_n > 0;
+  size_t len = out->len;
+  int future;
   (void)ccp_future_new(L, FUTURE_CLASS, NULL, NULL);
   future = lua_gettop(L);
-  if (lent)
-    ccp_sharing_lent(L, ex->client);
-  lua_pushlstring(L, (const char *)out->data, out->len);
-  ccp_serial_call(L, lua_tostring(L, -1), out->len, future,
+  ccp_sharing_lent(L, ex->client, ccp_client_draft_of(ex->client, out));
+  lua_pushlstring(L, (const char *)out->data, len);
+  ccp_client_drafted(ex->client, out);
+  ccp_serial_call(L, lua_tostring(L, -1), len, future,
                   ex->handle ? ccp_pool_funcs(ex->handle->pool) : NULL, view,
                   &ex->by_caller);
-  lua_settop(L, future + lent);
-  if (lent)
-    ccp_sharing_return(L);
+  lua_settop(L, future + 1);
+  ccp_sharing_return(L);
   return 1;
 }
 
@@ -171,6 +190,7 @@ static int runs_here(lua_State *L, ccp_executor *ex) {
 
 static int submit_slowly(lua_State *L, ccp_executor *ex, int n,
                          const ccp_rules *view) {
+  ccp_buf *out;
   int here;
   if (n < 2) /* what lies there is the executor's userdata */
     lua_settop(L, n);
@@ -178,12 +198,12 @@ static int submit_slowly(lua_State *L, ccp_executor *ex, int n,
   if (!ex->handle)
     ccp_executor_check_inline(L, ex, n + 1);
   here = runs_here(L, ex);
-  encode_call(L, ex, n, "argument");
+  out = encode_call(L, ex, n, "argument");
   if (here)
-    return submit_inline(L, ex, view);
+    return submit_inline(L, ex, out, view);
   if (lua_topointer(L, 2) != ex->quick_fn)
-    remember(L, ex, n + 1);
-  return submit_to_pool(L, ex, NULL, 0, view);
+    remember(L, ex, n + 1, out);
+  return submit_to_pool(L, ex, NULL, 0, out, view);
 }
 
 static int core_submit(lua_State *L) {
@@ -191,7 +211,7 @@ static int core_submit(lua_State *L) {
   int n = lua_gettop(L);
   ccp_executor *ex = ccp_executor_push(L, 1);
   size_t len = encode_quick(L, ex, n, quick);
-  return len ? submit_to_pool(L, ex, quick, len, NULL)
+  return len ? submit_to_pool(L, ex, quick, len, NULL, NULL)
              : submit_slowly(L, ex, n, NULL);
 }
 
@@ -202,9 +222,10 @@ static int core_submit_with(lua_State *L) {
   return submit_slowly(L, ccp_executor_push(L, 1), n, view);
 }
 
-static void submit_off_record(lua_State *L, ccp_executor *ex) {
+static void submit_off_record(lua_State *L, ccp_executor *ex,
+                              const ccp_buf *out) {
   ex->by_caller.off_record = 1;
-  (void)submit_inline(L, ex, NULL);
+  (void)submit_inline(L, ex, out, NULL);
   ex->by_caller.off_record = 0;
 }
 
@@ -213,8 +234,7 @@ static void submit_off_record(lua_State *L, ccp_executor *ex) {
 static int core_initialize(lua_State *L) {
   int n = lua_gettop(L), failed;
   ccp_executor *ex = ccp_executor_push(L, 1);
-  encode_call(L, ex, n, "initargs");
-  submit_off_record(L, ex);
+  submit_off_record(L, ex, encode_call(L, ex, n, "initargs"));
   lua_pushcfunction(L, ccp_future_failed);
   lua_pushvalue(L, -2);
   lua_call(L, 1, 1);
@@ -230,13 +250,23 @@ static int core_initialize(lua_State *L) {
   return 0;
 }
 
+/* check_finalizer(executor, fn): raises an error if it cannot travel. */
+static int core_check_finalizer(lua_State *L) {
+  int n = lua_gettop(L);
+  ccp_executor *ex = ccp_executor_push(L, 1);
+  ccp_buf *out = encode_call(L, ex, n, "finalizer");
+  ccp_sharing_lent(L, ex->client, ccp_client_draft_of(ex->client, out));
+  ccp_sharing_return(L);
+  ccp_client_drafted(ex->client, out);
+  return 0;
+}
+
 /* finalize(executor, fn) -> future: a call that is not counted. */
 static int core_finalize(lua_State *L) {
   int n = lua_gettop(L);
   ccp_executor *ex = ccp_executor_push(L, 1);
   ccp_executor_check_inline(L, ex, lua_gettop(L));
-  encode_call(L, ex, n, "finalizer");
-  submit_off_record(L, ex);
+  submit_off_record(L, ex, encode_call(L, ex, n, "finalizer"));
   return 1;
 }
 
@@ -252,6 +282,9 @@ void ccp_submit_function(lua_State *L, int class_, int in_flight) {
   lua_pushvalue(L, class_);
   lua_pushcclosure(L, core_initialize, 1);
   lua_setfield(L, -2, "initialize");
+  lua_pushvalue(L, class_);
+  lua_pushcclosure(L, core_check_finalizer, 1);
+  lua_setfield(L, -2, "check_finalizer");
   lua_pushvalue(L, class_);
   lua_pushcclosure(L, core_finalize, 1);
   lua_setfield(L, -2, "finalize");

@@ -115,12 +115,13 @@ static int is_empty(lua_State *L, int table) {
 
 int ccp_encode_setup(lua_State *L, int at, ccp_buf *out, const ccp_funcs *funcs,
                      int always) {
-  const ccp_what preloads = {"preload", -1}, types = {"type", -1};
+  const ccp_what preloads = {"preload", CCP_WHAT_EARLY, 0},
+                 types = {"type", CCP_WHAT_NEW, 0};
   int rc, top = lua_gettop(L);
   luaL_checktype(L, at, LUA_TTABLE);
   lua_rawgeti(L, at, 1);
   lua_rawgeti(L, at, 2);
-  ccp_codec_types(L);
+  ccp_codec_types(L, top + 1);
   ccp_buf_reset(out);
   if (!always && is_empty(L, top + 1) && is_empty(L, top + 2) &&
       is_empty(L, top + 3)) {
@@ -138,7 +139,7 @@ int ccp_encode_setup(lua_State *L, int at, ccp_buf *out, const ccp_funcs *funcs,
 /* Stack: hand, setup, target, arguments. What a start that failed
 ** has left is made anew by the next. */
 static void fill_plan(lua_State *L, ccp_hand *h) {
-  const ccp_what call = {"argument", 0};
+  const ccp_what call = {"argument", 0, 0};
   int last = lua_gettop(L), rc;
   ccp_buf prelude;
   h->plan.name = h->name;

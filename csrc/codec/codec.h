@@ -21,7 +21,13 @@ typedef struct ccp_what {
   const char *noun; /* "argument", "result", "error", ... */
   int first;        /* number of the first value; 0: the first value is
                        "function" and the next is noun 1; -1: noun alone */
+  int purpose;      /* what functions that save learn: ccp_codec_saving */
 } ccp_what;
+
+/* As `first`: noun alone, and a new state decodes the message before it has
+** preloads, or else with those given to ccp_codec_types. A module that only the
+** program has can lend no names then. */
+enum { CCP_WHAT_EARLY = -2, CCP_WHAT_NEW = -3 };
 
 /* The codec's context of this state, made if need be and anchored in the
 ** registry: valid as long as the state lives. The calls below find it by
@@ -29,6 +35,10 @@ typedef struct ccp_what {
 ** errors. */
 typedef struct ccp_ctx ccp_ctx;
 ccp_ctx *ccp_codec_of(lua_State *L);
+
+/* The `purpose` of the message that a registered type's value is saved for: who
+** saves asks that first. */
+int ccp_codec_saving(const ccp_ctx *ctx);
 
 /* How often this state has dumped a function, and loaded one from a dump. May
 ** raise memory errors. */
@@ -48,9 +58,10 @@ int ccp_codec_saves_for_elsewhere(lua_State *L);
 int ccp_codec_register_type(lua_State *L);
 
 /* Pushes an array of the registered metatables that no module registers and
-** that can be sent: sent in a message, they are registered where it is decoded.
-** Returns 1. Runs no user code; may raise memory errors. */
-int ccp_codec_types(lua_State *L);
+** that can be sent: sent in a message, they are registered where it is decoded,
+** in a new state that has the preloads in the table at that index. Returns 1.
+** Runs no user code; may raise memory errors. */
+int ccp_codec_types(lua_State *L, int preloads);
 
 /* All that is registered now is known to those who decode with the store of
 ** that uid: because their states are copies of this one (`copied`), or because

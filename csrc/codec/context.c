@@ -189,6 +189,10 @@ void ccp_codec_counts(lua_State *L, uint64_t *dumps, uint64_t *loads) {
   *loads = ctx->loads;
 }
 
+int ccp_codec_saving(const ccp_ctx *ctx) {
+  return ctx->saving_as;
+}
+
 int ccp_codec_saves_for_elsewhere(lua_State *L) {
   const ccp_funcs *fs = ccp_ctx_get(L)->saving_for;
   return fs && fs->elsewhere;

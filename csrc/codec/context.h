@@ -27,7 +27,8 @@ enum {
   CCP_UV_ENC,         /* anchors `enc` */
   CCP_UV_DEC,         /* anchors `dec` */
   CCP_UV_CAUSE,       /* what a `save` raised: see ccp_codec_cause */
-  CCP_UV_COUNT = CCP_UV_CAUSE
+  CCP_UV_PRELOADS,    /* what a new state will have: see ccp_codec_types */
+  CCP_UV_COUNT = CCP_UV_PRELOADS
 };
 
 enum { CCP_FUNC_WAYS = 8 }; /* functions found without a table */
@@ -63,6 +64,7 @@ typedef struct ccp_ctx {
   ccp_sent sent[CCP_FUNC_WAYS];
   ccp_got got[CCP_FUNC_WAYS];
   const ccp_funcs *saving_for;  /* borrowed: while a save function runs */
+  int saving_as;                /* the same: its message's `purpose` */
   uint64_t sent_count;          /* ids kept in CCP_UV_SENT */
   uint64_t loaded_count;        /* functions kept in CCP_UV_LOADED */
   uint64_t dumps, loads;        /* of functions, ever */

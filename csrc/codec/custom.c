@@ -93,7 +93,7 @@ static int has_c(lua_State *L) {
 
 /* Stack: metatable. Can it not be sent, because C wrote parts of it? */
 static int is_opaque(lua_State *L) {
-  const ccp_what what = {"metatable", -1};
+  const ccp_what what = {"metatable", -1, 0};
   ccp_buf b;
   int t = lua_gettop(L);
   if (!has_c(L))
@@ -179,12 +179,14 @@ int ccp_custom_has(lua_State *L, int field) {
   return flag(L, lua_gettop(L), field);
 }
 
-int ccp_codec_types(lua_State *L) {
-  const ccp_what what = {"type", -1};
+int ccp_codec_types(lua_State *L, int preloads) {
+  const ccp_what what = {"type", CCP_WHAT_NEW, 0};
   ccp_buf b;
   luaL_checkstack(L, 12, "codec");
   lua_newtable(L);
   int list = lua_gettop(L), all = push_all(L);
+  lua_pushvalue(L, preloads);
+  lua_setiuservalue(L, all - 1, CCP_UV_PRELOADS);
   lua_Integer n = 0;
   for (lua_pushnil(L); lua_next(L, all); lua_settop(L, all + 1)) {
     if (lua_type(L, all + 1) != LUA_TSTRING || has_module(L))

@@ -245,6 +245,7 @@ static int read_object(ccp_dec *d, unsigned tag, uint64_t off, int shared) {
     size_t len;
     const char *name = read_text(d, &len);
     ccp_names_resolve(L, name, len);
+    ccp_names_note(L, d->ctx, d->ctx_at, name, len);
     break;
   }
   default:

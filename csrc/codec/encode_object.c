@@ -58,6 +58,17 @@ static int fresh_names(ccp_enc *e) {
   return e->looked ? CCP_STALE : CCP_OK;
 }
 
+/* Will the state that decodes this find the name on the top? */
+static int is_early(const ccp_enc *e) {
+  lua_State *L = e->L;
+  lua_getiuservalue(L, ccp_enc_ctx(e), CCP_UV_PRELOADS);
+  lua_insert(L, -2);
+  int preloads = e->what.first == CCP_WHAT_NEW && lua_istable(L, -2);
+  int early = ccp_names_is_early(L, preloads ? lua_gettop(L) - 1 : 0);
+  lua_remove(L, -2);
+  return early;
+}
+
 int ccp_enc_put_name(ccp_enc *e, const void *p, int plain) {
   lua_State *L = e->L;
   int rc = plain && e->ctx->names_built ? CCP_OK : fresh_names(e);
@@ -66,6 +77,10 @@ int ccp_enc_put_name(ccp_enc *e, const void *p, int plain) {
   e->looked = 1;
   if (!ccp_names_maybe(e->ctx, p) || !ccp_names_find(L, ccp_enc_ctx(e)))
     return CCP_NAMELESS;
+  if (e->what.first < -1 && !is_early(e)) {
+    lua_pop(L, 1);
+    return CCP_NAMELESS;
+  }
   size_t len;
   const char *name = lua_tolstring(L, -1, &len);
   rc = ccp_emit_bytes(e->b, CCP_T_NAME, name, len);

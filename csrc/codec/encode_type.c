@@ -251,6 +251,7 @@ int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
   if (is_first(e))
     return open_after(e, p, off);
   e->ctx->saving_for = e->fs; /* what it saves may be encoding, too */
+  e->ctx->saving_as = e->what.purpose;
   if (ccp_custom_save(L, &n) != LUA_OK)
     return ccp_enc_refuse_saved(e);
   /* User code ran: a string may have died, another may have its address. */

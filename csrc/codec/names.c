@@ -44,7 +44,7 @@ static const char *const base[] = {
     "rawset",   "require",        "select",   "tonumber", "setmetatable",
     "tostring", "type",           "warn",     "xpcall"};
 
-static int is_standard(const char *module) {
+int ccp_names_is_standard(const char *module) {
   for (size_t i = 0; i < sizeof standard / sizeof *standard; i++)
     if (strcmp(module, standard[i]) == 0)
       return 1;
@@ -202,7 +202,8 @@ static void add_module(build *b) {
   lua_pop(L, 1);
   add_metatable(b, module, name);
   if (type == LUA_TTABLE)
-    add_fields(b, module, name, 1, is_standard(lua_tostring(L, name)));
+    add_fields(b, module, name, 1,
+               ccp_names_is_standard(lua_tostring(L, name)));
 }
 
 /* The functions of the base library, as fields of the module _G. */
@@ -333,4 +334,26 @@ int ccp_names_find(lua_State *L, int ctx_at) {
   }
   lua_pop(L, 2);
   return 0;
+}
+
+static int is_noted(lua_State *L, const ccp_ctx *ctx, int ctx_at) {
+  if (!ccp_names_maybe(ctx, lua_topointer(L, -1)) || !ccp_names_find(L, ctx_at))
+    return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
+void ccp_names_note(lua_State *L, ccp_ctx *ctx, int ctx_at, const char *name,
+                    size_t len) {
+  const void *p = lua_topointer(L, -1);
+  if (!ctx->names_built || p == NULL || lua_type(L, -1) == LUA_TSTRING ||
+      is_noted(L, ctx, ctx_at) || ccp_names_refresh(L, ctx, ctx_at, 0) < 0 ||
+      is_noted(L, ctx, ctx_at))
+    return;
+  lua_getiuservalue(L, ctx_at, CCP_UV_NAMES);
+  lua_pushvalue(L, -2);
+  lua_pushlstring(L, name, len);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  set_maybe(ctx, p);
 }

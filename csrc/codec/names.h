@@ -35,6 +35,20 @@ static inline int ccp_names_maybe(const ccp_ctx *ctx, const void *p) {
 /* Pushes the name of the value on the top and returns 1, or returns 0. */
 int ccp_names_find(lua_State *L, int ctx_at);
 
+/* The object on the top was found by that name, perhaps in a module that was
+** loaded for it: the index, if there is one, knows it from now on, and what
+** lies beside it. May raise memory errors. */
+void ccp_names_note(lua_State *L, ccp_ctx *ctx, int ctx_at, const char *name,
+                    size_t len);
+
+/* Is it a library whose Lua functions and tables have no names? */
+int ccp_names_is_standard(const char *module);
+
+/* Can a new state require the module of the name on the top? It has the paths
+** of now, and no preloads, or those in the table at `preloads`, if that is not
+** 0. Looks at the disk. */
+int ccp_names_is_early(lua_State *L, int preloads);
+
 /* Pushes the object of that name, which may require a module. Raises an error
 ** that says what is missing. */
 void ccp_names_resolve(lua_State *L, const char *name, size_t len);

@@ -165,12 +165,35 @@ static void add_step(ccp_enc *e, ccp_buf *text, size_t level) {
   lua_pop(L, 2);
 }
 
+/* Is the container of that frame one of our objects? What it is made of means
+** nothing to the program. */
+static int is_ours(ccp_enc *e, size_t level) {
+  static const char prefix[] = "ccpool.";
+  lua_State *L = e->L;
+  int top = lua_gettop(L), ours = 0;
+  push_slots(e, level);
+  if (lua_istable(L, top + 1) && lua_getmetatable(L, top + 1)) {
+    lua_pushliteral(L, "__name");
+    ours = lua_rawget(L, -2) == LUA_TSTRING &&
+           strncmp(lua_tostring(L, -1), prefix, sizeof prefix - 1) == 0;
+  }
+  lua_settop(L, top);
+  return ours;
+}
+
+/* What arguments of that name are given to. */
+static const char *callee(const char *noun) {
+  return strcmp(noun, "argument") == 0   ? "function"
+         : strcmp(noun, "initargs") == 0 ? "initializer"
+                                         : noun;
+}
+
 /* "argument 2", "function", "error": the value the path begins with. */
 static void add_start(const ccp_enc *e, ccp_buf *text) {
   const ccp_what *w = &e->what;
   char number[24];
   if (w->first == 0 && e->value == 0) {
-    add(text, "function");
+    add(text, callee(w->noun));
     return;
   }
   add(text, w->noun);
@@ -207,7 +230,7 @@ void ccp_path_push(ccp_enc *e, const char *why) {
   int value = lua_gettop(L);
   ccp_buf_reset(text);
   add_start(e, text);
-  for (size_t level = 0; level < e->depth; level++) {
+  for (size_t level = 0; level < e->depth && !is_ours(e, level); level++) {
     if (level == HEAD_STEPS && e->depth > HEAD_STEPS + TAIL_STEPS) {
       add(text, " ... ");
       level = e->depth - TAIL_STEPS;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <lauxlib.h>
+#include <lualib.h>
 
 enum { CALL_NAME_MAX = 250, CALL_DOTS_MAX = 15 };
 
@@ -187,4 +188,51 @@ void ccp_names_resolve_call(lua_State *L, const char *bytes, size_t len) {
       }
   lua_pushfstring(L, "cannot resolve '%s': no such module.function", name);
   lua_error(L);
+}
+
+/* ------------------------------------------------ in a new state */
+
+/* What every state has, whatever its paths are. */
+static int is_built_in(const char *module) {
+  return ccp_names_is_standard(module) || strcmp(module, LUA_GNAME) == 0 ||
+         strcmp(module, LUA_LOADLIBNAME) == 0 ||
+         strcmp(module, "ccpool.core") == 0;
+}
+
+static int has_field(lua_State *L, int table, const char *name) {
+  lua_pushstring(L, name);
+  int has = lua_rawget(L, table) != LUA_TNIL;
+  lua_pop(L, 1);
+  return has;
+}
+
+static int has_preload(lua_State *L, const char *module) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  int has = has_field(L, lua_gettop(L), module);
+  lua_pop(L, 1);
+  return has;
+}
+
+/* Is there a file for the module, by that field of package? */
+static int has_file(lua_State *L, const char *module, const char *field) {
+  int top = lua_gettop(L), has = 0;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_LOADLIBNAME) == LUA_TTABLE) {
+    lua_getfield(L, -1, "searchpath");
+    lua_pushstring(L, module);
+    lua_getfield(L, -3, field);
+    has = lua_iscfunction(L, -3) && lua_pcall(L, 2, 1, 0) == LUA_OK &&
+          lua_type(L, -1) == LUA_TSTRING;
+  }
+  lua_settop(L, top);
+  return has;
+}
+
+int ccp_names_is_early(lua_State *L, int preloads) {
+  luaL_checkstack(L, 8, "codec");
+  const char *module = lua_tostring(L, -1); /* its steps are behind a zero */
+  if (is_built_in(module) || (preloads && has_field(L, preloads, module)))
+    return 1;
+  return !has_preload(L, module) &&
+         (has_file(L, module, "path") || has_file(L, module, "cpath"));
 }

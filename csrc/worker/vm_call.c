@@ -55,7 +55,7 @@ static void push_function(lua_State *L, ccp_caller *c, const ccp_item *item) {
 /* Stack: path. What is told of values that cannot travel: the path and, behind
 ** a zero, what a `save` raised, if that can travel. Returns the status. */
 static int not_sendable(lua_State *L, ccp_caller *c) {
-  const ccp_what what = {"error", -1};
+  const ccp_what what = {"error", -1, 0};
   const char *path = lua_tostring(L, -1);
   int rc;
   ccp_buf_reset(&c->out);
@@ -68,7 +68,7 @@ static int not_sendable(lua_State *L, ccp_caller *c) {
 }
 
 int ccp_caller_run(lua_State *L, ccp_caller *c, const ccp_item *item) {
-  const ccp_what what = {"result", 1};
+  const ccp_what what = {"result", 1, 0};
   int base, n, rc;
   size_t used;
   if (item->fn)
@@ -115,7 +115,7 @@ int ccp_caller_traceback(lua_State *L) {
 /* Stack: caller (light userdata), error value. Returns the status. */
 static int encode_error(lua_State *L) {
   ccp_caller *c = lua_touserdata(L, 1);
-  const ccp_what what = {"error", -1};
+  const ccp_what what = {"error", -1, 0};
   int rc;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
   lua_pushnil(L);

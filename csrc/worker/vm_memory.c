@@ -6,7 +6,9 @@
 #include <string.h>
 
 /* Lua collects garbage and asks once more when it is refused: so the second
-** refusal in a row is a failure. (Its string buffers ask only once.) */
+** refusal in a row is a failure. (Its string buffers ask only once. In Lua 5.5
+** these become the long strings themselves, which the collector does not
+** count.) */
 static void *refuse(ccp_cap *cap) {
   if (cap->refused)
     cap->hit = 1;

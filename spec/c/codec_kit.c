@@ -290,7 +290,7 @@ void kit_init(kit *k) {
   memset(k, 0, sizeof *k);
   ccp_buf_init(&k->buf);
   k->store.max = sizeof k->store.kept / sizeof *k->store.kept;
-  k->what = (ccp_what){"argument", 1};
+  k->what = (ccp_what){"argument", 1, 0};
   k->funcs = (ccp_funcs){&k->store, store_put, store_get, 11, 0};
   k->in_use = &k->funcs;
   k->here = new_state(k, &k->here_mem);

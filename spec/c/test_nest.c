@@ -155,7 +155,9 @@ static void pages_serve_any_size_and_go_back(void) {
   ccp_pages_fini(&ps);
 }
 
-/* What a state without ccpool writes to stderr is what this one writes. */
+/* What the stand-alone interpreter's state writes to stderr is what this one
+** writes. In Lua 5.5 luaL_newstate turns warnings on, and it is the interpreter
+** that turns them off. */
 static void warn_into(FILE *file, lua_State *L) {
   static const char text[] =
       "warn('unheard') warn('@on') warn('a', '@off', 'b') "
@@ -183,9 +185,12 @@ static void warnings_are_those_of_lua(void) {
     return;
   lua_State *here = ccp_nest_open(&nest), *there = luaL_newstate();
   warn_into(a, here);
-  warn_into(b, there);
   ccp_nest_close(&nest, here);
-  lua_close(there);
+  if (CHECK(there != NULL)) {
+    lua_warning(there, "@off", 0);
+    warn_into(b, there);
+    lua_close(there);
+  }
   CHECK(all_of(a, ours, sizeof ours) == all_of(b, luas, sizeof luas));
   CHECK(memcmp(ours, luas, sizeof ours) == 0 && strstr(ours, "a@offb\n"));
   (void)fclose(a);

@@ -45,8 +45,8 @@ describe("ccpool", function()
     local command = ("unset LUA_PATH LUA_PATH_5_4; cd /; %s/%s -h"):format(
       support.quote(unistd.getcwd()), support.PROGRAM)
     local out, code, err = shell(command)
-    if code == 3 and err:find("posix", 1, true) then
-      pending("luaposix is not installed where Lua looks for it by itself")
+    if code == 3 and (err:find("posix", 1, true) or err:find("argparse", 1, true)) then
+      pending("what the command line needs is not installed where Lua looks for it by itself")
       return
     end
     assert.are.equal(0, code)

@@ -66,9 +66,14 @@ describe("memory_limit", function()
         assert.equal(2000000, ex:submit(function()
           local n = 0
           for i = 1, 200000 do n = n + #(("x"):rep(10 - #tostring(i)) .. i) end
+          collectgarbage("stop")
+          for i = 1, 200 do
+            local t = {}
+            for j = 1, 6000 do t[j] = i end
+            n = n + #t - 6000
+          end
           -- Lua 5.5 makes long strings without asking a second time
-          if _VERSION == "Lua 5.4" then collectgarbage("stop") end
-          for i = 1, 200 do n = n + #("y"):rep(100000 + i) * 0 end
+          for i = 1, _VERSION == "Lua 5.4" and 200 or 0 do n = n + #("y"):rep(100000 + i) * 0 end
           return n
         end):result())
         local pid_after, state_after = ex:submit(who):result()

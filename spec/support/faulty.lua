@@ -4,10 +4,11 @@ local M = {}
 
 -- A LUA_CPATH for it. The sanitizers' builds have the points too.
 function M.cpath()
-  local root, build = os.getenv("CCPOOL_ROOT") or ".", os.getenv("CCPOOL_BUILD") or ""
+  local root = os.getenv("CCPOOL_ROOT") or "."
+  local build = os.getenv("CCPOOL_BUILD") or root .. "/build"
   if not build:find("san", 1, true) then
     assert(os.execute("make -s -C '" .. root .. "' debug >/dev/null"))
-    build = root .. "/build/debug"
+    build = build .. "/debug"
   end
   return build .. "/?.so;" .. (os.getenv("LUA_CPATH") or ";;")
 end

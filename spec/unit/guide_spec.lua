@@ -45,8 +45,8 @@ end
 --- Fails unless everything that the comments promise stands in the output.
 local function check_promises(text, out)
   local rest = plain(out)
-  for promise in text:gmatch("%-%->[ \t]*([^\n]+)") do
-    promise = plain(promise)
+  for said in text:gmatch("%-%->[ \t]*([^\n]+)") do
+    local promise = plain(said)
     local _, last = rest:find(promise, 1, true)
     if not last then
       error(("promised: %s\nnot in what is left of the output: %s"):format(promise, rest), 0)

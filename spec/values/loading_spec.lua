@@ -36,6 +36,54 @@ describe("workers", function()
         assert.same({ "spec.preloaded", "hello" }, { name, greets })
       end)
 
+      it("have preloads that share what the modules of preloads hold", function()
+        local shared = { n = 1 }
+        package.preload["spec.first"] = function()
+          return { shared = shared, f = function() return shared end }
+        end
+        package.preload["spec.second"] = function() return { n = shared.n, shared = shared } end
+        local first = require "spec.first"
+        package.preload["spec.third"] = function() return first end
+        local ex <close> = make(1)
+        local n, same, third = ex:submit(function()
+          local one, two, three = require "spec.first", require "spec.second", require "spec.third"
+          return two.n, two.shared == one.shared, three.shared.n
+        end):result()
+        local back = ex:submit(function(x) return x end, first):result()
+        for _, name in ipairs{ "spec.first", "spec.second", "spec.third" } do
+          package.preload[name], package.loaded[name] = nil, nil
+        end
+        assert.same({ 1, true, 1 }, { n, same, third })
+        assert.equal(first, back)
+      end)
+
+      it("have preloads that hold a module that only the program has", function()
+        local own = { f = function() return 7 end, none = {} }
+        package.loaded["spec.own"] = own
+        package.preload["spec.holds_own"] = function() return own.f() end
+        local thread = coroutine.create(print)
+        package.loaded["spec.own_thread"] = { thread = thread }
+        local stays = package.loaded["spec.own_thread"]
+        package.preload["spec.stays"] = function() return stays.thread end
+        local ex <close> = make(1)
+        package.preload["spec.holds_own"], package.preload["spec.stays"] = nil, nil
+        package.loaded["spec.own"], package.loaded["spec.own_thread"] = nil, nil
+        assert.equal(7, ex:submit(function() return (require "spec.holds_own") end):result())
+        local found = ex:submit(function() return (pcall(require, "spec.stays")) end):result()
+        assert.equal(kind == "process", found)
+      end)
+
+      it("give back what came by name as the same object, though it be plain data", function()
+        ccpool.SerialExecutor():submit(math.sqrt, 4) -- the index of names is there
+        package.preload["spec.data"] = function() return { list = { 1, 2 } } end
+        local data = require "spec.data"
+        local ex <close> = make(1)
+        local back, list = ex:submit(function(d) return d, d.list end, data):result()
+        package.preload["spec.data"], package.loaded["spec.data"] = nil, nil
+        assert.equal(data, back)
+        assert.equal(data.list, list)
+      end)
+
       it("find Lua modules by the program's package.path", function()
         local dir, _gone <close> = folder() -- luacheck: ignore _gone
         write(dir .. "/found_here.lua", "return { answer = 42, name = ... }")

@@ -90,6 +90,27 @@ describe("NotSendableError.path", function()
         assert.equal("initargs 2[1] (userdata: FILE*)", err.path)
       end)
 
+      it("names the initializer and the finalizer", function()
+        local err = pools.fails_with("NotSendableError", make,
+          { initializer = function() return sock end })
+        assert.equal("initializer upvalue 'sock' (userdata: FILE*)", err.path)
+        err = pools.fails_with("NotSendableError", function()
+          make{ finalizer = function() return sock end }
+        end)
+        assert.equal("finalizer upvalue 'sock' (userdata: FILE*)", err.path)
+      end)
+
+      it("does not look into objects of ccpool", function()
+        local serial = ccpool.SerialExecutor()
+        local err = pools.fails_with("NotSendableError", ex.submit, ex, echo, { serial })
+        assert.matches("^argument 1%[1%] %(%a[^%[]*%)$", err.path)
+        err = pools.fails_with("NotSendableError", ex.submit, ex, function() return serial end)
+        assert.matches("^function upvalue 'serial' %(%a[^%[]*%)$", err.path)
+        local hand = ccpool.Thread{ target = echo }
+        err = pools.fails_with("NotSendableError", ex.submit, ex, echo, hand)
+        assert.matches("^argument 1 %(userdata: ccpool", err.path)
+      end)
+
       it("names items of a map", function()
         local err = pools.fails_with("NotSendableError", function()
           ex:map(echo, { 1, { sock } }):collect()

@@ -35,6 +35,30 @@ describe("ccpool.register", function()
         assert.equal(44, ex:submit(function(o) return o:double() end, Class.new(22)):result())
       end)
 
+      it("makes a type sendable whose class is in a module that only the program has", function()
+        local name = "spec.app." .. kind
+        local Class = new_class(name)
+        package.loaded[name] = { Class = Class, double = Class.double }
+        local ex <close> = make(1)
+        local root = ex:submit(math.sqrt, 16):result()
+        local double, back = ex:submit(function(o) return o:double(), o end, Class.new(21)):result()
+        package.loaded[name] = nil
+        assert.same({ 4.0, 42 }, { root, double })
+        assert.equal(Class, getmetatable(back))
+      end)
+
+      it("makes a type sendable whose class is in the module of a preload", function()
+        local name = "spec.preloaded_class." .. kind
+        local Class = new_class(name)
+        package.preload[name] = function() return { Class = Class } end
+        package.loaded[name] = package.preload[name]()
+        local ex <close> = make(1)
+        local double, back = ex:submit(function(o) return o:double(), o end, Class.new(21)):result()
+        package.loaded[name], package.preload[name] = nil, nil
+        assert.equal(42, double)
+        assert.equal(Class, getmetatable(back))
+      end)
+
       for _, when in ipairs{ "before", "after" } do
         it("keeps the class's identity both ways, registered " .. when, function()
           local Class, ex
