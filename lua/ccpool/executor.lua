@@ -116,8 +116,7 @@ local function construct(class, who, kind, given)
   local handle = core.new(kind, name, n, settings, setup, opts.initializer,
     table.unpack(initargs, 1, initargs.n or #initargs))
   -- submit stands in the object too: it is what is looked up most
-  local self = setmetatable({ handle, kind = kind, name = name, max_workers = n,
-    submit = core.submit }, class)
+  local self = setmetatable({ handle, kind = kind, name = name, submit = core.submit }, class)
   if kind == "serial" and opts.finalizer then
     core.check_finalizer(self, opts.finalizer)
     self._finalizer = opts.finalizer

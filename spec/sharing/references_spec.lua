@@ -6,8 +6,85 @@ local _ENV = _G -- luacheck: ignore
 local ccpool = require "ccpool"
 local core = require "ccpool.core"
 local pools = require "spec.support.pools"
+local program = dofile "spec/support/program.lua"
 
 local PATIENCE = 60 -- seconds; reached only by what is broken
+
+--- What counts objects is a program of its own: what other specs left may go at any time. Here an
+-- executor whose worker waits for a gate.
+local COUNTING = [=[
+local ccpool = require "ccpool"
+local core = require "ccpool.core"
+local make = { thread = ccpool.ThreadPoolExecutor, process = ccpool.ProcessPoolExecutor }
+local function count()
+  collectgarbage()
+  collectgarbage()
+  core.reap()
+  return (core.shared_stats())
+end
+local Box = {}
+local before_save
+ccpool.register("spec.box", { metatable = Box,
+  save = function(box)
+    if before_save then before_save() end
+    return box[1]
+  end,
+  load = function(array) return { array } end })
+local ex <close> = make[arg[1]](1)
+local gate, started = ccpool.Event(), ccpool.Event()
+local first = ex:submit(function()
+  started:set()
+  gate:wait()
+end)
+started:wait()
+local before = count()
+]=]
+
+--- Prints how many objects there are more than at first: with two calls in the queue that name
+-- one each, when the first is cancelled, and when the second is through.
+local LEND = COUNTING .. [=[
+local cancelled = ex:submit(function(a) return #a end, ccpool.Array("u8", 1000))
+local v = ccpool.Array("u8", 1000)
+local run = ex:submit(function() return #v end)
+v = nil
+print(count() - before)
+assert(cancelled:cancel())
+print(count() - before)
+gate:set()
+print(run:result())
+first:result()
+for _ = 1, 2 do ex:submit(collectgarbage):result() end -- the worker may hold its last call's
+print(count() - before)
+]=]
+
+--- The same for messages that are made while others are: each has its own objects.
+local NEST = COUNTING .. [=[
+local q = ccpool.Queue()
+before = before + 1
+local function bytes(n) return ccpool.Array("u8", n) end
+local inner
+before_save = function()
+  before_save = nil
+  inner = ex:submit(function(a) return #a end, bytes(10))
+  q:put{ bytes(20) }
+end
+local function sum(a, box, b) return #a + #box[1] + #b end
+local outer = ex:submit(sum, bytes(1000), setmetatable({ bytes(100) }, Box), bytes(10000))
+print(count() - before)
+before_save = function()
+  before_save = nil
+  outer = { outer, ex:submit(sum, bytes(1), setmetatable({ bytes(2) }, Box), bytes(3)) }
+end
+q:put{ bytes(1), setmetatable({ bytes(1) }, Box), bytes(1) }
+print(count() - before)
+gate:set()
+print(inner:result(), outer[1]:result(), outer[2]:result())
+for _ = 1, 2 do ex:submit(collectgarbage):result() end
+print(count() - before)
+print(#q:get()[1], #q:get()[3])
+first:result()
+print(count() - before)
+]=]
 
 local function collect()
   collectgarbage()
@@ -96,28 +173,15 @@ describe("a shared object", function()
     end)
 
     it("is let go when a task of " .. kind .. " workers that it was lent to is through", function()
-      local ex <close> = Executor(1)
-      local gate, futures = pools.occupy(ex)
-      collect()
-      local before = core.shared_stats()
-      local cancelled = ex:submit(function(a) return #a end, ccpool.Array("u8", 1000))
-      local v = ccpool.Array("u8", 1000)
-      local run = ex:submit(function() return #v end)
-      v = nil -- luacheck: ignore
-      collect()
-      assert.equal(before + 2, (core.shared_stats()))
-      assert.is_true(cancelled:cancel())
-      collect()
-      assert.equal(before + 1, (core.shared_stats()))
-      gate:open()
-      assert.equal(1000, run:result(PATIENCE))
-      futures[1]:result(PATIENCE)
-      -- the last worker's garbage may be held by it
-      ex:submit(collectgarbage):result(PATIENCE)
-      ex:submit(collectgarbage):result(PATIENCE)
-      collect()
-      assert.equal(before, (core.shared_stats()))
+      local result = program.run(LEND, { args = { kind } })
+      assert.same({ code = 0, out = "2\n1\n1000\n0\n", err = "" }, result)
     end)
+
+    it("belongs to the message that names it, within another one for " .. kind .. " workers",
+      function()
+        local result = program.run(NEST, { args = { kind } })
+        assert.same({ code = 0, out = "5\n11\n10\t11100\t6\n4\n20\t1\n0\n", err = "" }, result)
+      end)
 
     it("is there for " .. kind .. " workers born after a broadcast", function()
       local ex <close> = Executor{ max_workers = 1, max_tasks_per_worker = 1,
