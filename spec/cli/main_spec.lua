@@ -8,6 +8,16 @@ local run, shell = support.run, support.shell
 
 local COMMANDS = { "scan", "primes", "compare" }
 
+--- A search path without the places that begin so, or in the current directory.
+local function but(path, begin)
+  local places = {}
+  for place in path:gmatch("[^;]+") do
+    local ours = place:sub(1, #begin) == begin or place:sub(1, 1) ~= "/"
+    if not ours then places[#places + 1] = place end
+  end
+  return table.concat(places, ";")
+end
+
 describe("ccpool", function()
   it("prints its version", function()
     for _, arguments in ipairs({ { "-V" }, { "--version" }, { "scan", "-V" } }) do
@@ -55,20 +65,21 @@ describe("ccpool", function()
 
   it("is found in the prefix that it was installed into", function()
     local version = _VERSION:match("%d.*$")
-    local root, deps = unistd.getcwd(), "$PWD/.deps"
+    local root = unistd.getcwd()
+    local build = os.getenv("CCPOOL_BUILD") or root .. "/build"
     local out, code, err = shell(([[
       prefix=$(mktemp -d) || exit
       mkdir -p $prefix/bin $prefix/share/lua/@ $prefix/lib/lua/@
       cp bin/ccpool $prefix/bin && ln -s %s/lua/ccpool $prefix/share/lua/@/ccpool
       ln -s %s/ccpool $prefix/lib/lua/@/ccpool
-      export LUA_PATH="%s/share/lua/@/?.lua;%s/share/lua/@/?/init.lua;;"
-      export LUA_CPATH="%s/lib/lua/@/?.so;;"
+      export LUA_PATH=%s LUA_CPATH=%s
       unset LUA_PATH_5_4 LUA_CPATH_5_4 LUA_PATH_5_5 LUA_CPATH_5_5
       (cd / && $prefix/bin/ccpool primes --backend threads 97)
       code=$?
       rm -r $prefix
-      (exit $code)]]):gsub("@", version):format(support.quote(root),
-        support.quote(os.getenv("CCPOOL_BUILD") or root .. "/build"), deps, deps, deps))
+      (exit $code)]]):gsub("@", version):format(support.quote(root), support.quote(build),
+        support.quote(but(package.path, root .. "/lua/")),
+        support.quote(but(package.cpath, build .. "/?"))))
     assert.are.same({ "97 is prime: true\n", 0, "" }, { out, code, err })
   end)
 
