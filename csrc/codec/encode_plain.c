@@ -18,6 +18,8 @@
 #include "codec/wire.h"
 #include "os/codes.h"
 
+enum { FAR = 6, NEAR = 3 }; /* items ahead, see fetch_ahead */
+
 /* The innermost of the frames, `depth` of which are open. */
 static inline ccp_frame *top(const ccp_enc *e, size_t depth) {
   return ccp_enc_frame(e, depth - 1);
@@ -124,6 +126,21 @@ static int put_nils(ccp_enc *e, ccp_frame *f, const ccp_raw_value *items,
   return rc;
 }
 
+/* Tables of an array lie anywhere in memory: it takes long to get at each. So
+** the next ones are fetched while this one is written. */
+static inline void fetch_ahead(const ccp_enc *e, const ccp_raw_value *v,
+                               uint64_t left) {
+  if (left > FAR && v[FAR].tag == CCP_RAW_TABLE) {
+    __builtin_prefetch(v[FAR].as.p);
+    ccp_memo_fetch(&e->s->seen, v[FAR].as.p);
+  }
+  if (left > NEAR && v[NEAR].tag == CCP_RAW_TABLE) {
+    const ccp_raw_table *t = v[NEAR].as.p;
+    __builtin_prefetch(t->nodes);
+    __builtin_prefetch(t->items);
+  }
+}
+
 /* Array items, until a child opens or there are no more. A `save` may have made
 ** the table smaller. */
 static int put_items(ccp_enc *e, size_t depth, size_t places) {
@@ -138,6 +155,8 @@ static int put_items(ccp_enc *e, size_t depth, size_t places) {
     } else if (ccp_raw_is_free(v)) {
       rc = put_nils(e, f, t->items, end);
     } else {
+      if (v->tag == CCP_RAW_TABLE)
+        fetch_ahead(e, v, end - f->next);
       f->next++;
       rc = put_value(e, depth, v->tag, v->as);
     }

@@ -125,6 +125,11 @@ int ccp_memo_add(ccp_memo *m, const void *key, uint64_t value,
   return 0;
 }
 
+void ccp_memo_fetch(const ccp_memo *m, const void *key) {
+  if (m->room > 0)
+    __builtin_prefetch(&m->entries[place(key, m->mask)], 1);
+}
+
 int ccp_memo_has(const ccp_memo *m, const void *key) {
   return m->used > 0 && (uint16_t)probe(m, key)->word == m->stamp;
 }

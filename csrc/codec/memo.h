@@ -35,6 +35,9 @@ void ccp_memo_clear(ccp_memo *m);
 ** new. Returns 1 and *found if it was there, 0 if it is new, or CCP_E_NOMEM. */
 int ccp_memo_add(ccp_memo *m, const void *key, uint64_t value, uint64_t *found);
 
+/* It is asked for soon: only sooner. */
+void ccp_memo_fetch(const ccp_memo *m, const void *key);
+
 /* Is that key there? */
 int ccp_memo_has(const ccp_memo *m, const void *key);
 
