@@ -18,6 +18,7 @@
 #include "codec/func.h"
 #include "codec/large.h"
 #include "codec/names.h"
+#include "codec/pace.h"
 #include "codec/wire.h"
 
 enum {
@@ -25,10 +26,34 @@ enum {
   SLOTS_FIRST = 16,
   SLOTS_TIMES = 4, /* string slots grow 16, 64, 256 */
   FLAT_MAX = 4,    /* values pushed without asking for stack */
-  HINT_MAX = 40
+  HINT_MAX = 40,
+  REST_FROM = 16 << 10,   /* bytes: less is made before the collector is due */
+  REST_TIMES = 32,        /* data takes no more than that, times its bytes */
+  REST_MOST = INT_MAX / 2 /* KiB */
 };
 
+/* While data is made the collector rests: all of it is alive, and what it goes
+** through half-made it goes through again, in generational mode as old. It is
+** lent more than the data takes, which it gives back: in the end it is as near
+** as it would be. The code of others, which may make garbage, does without. */
+static void rest(ccp_dec *d) {
+  size_t kb = (size_t)(d->end - d->p) / 1024 * REST_TIMES;
+  if (d->lent_kb > 0 || kb < REST_FROM / 1024 * REST_TIMES ||
+      !lua_gc(d->L, LUA_GCISRUNNING))
+    return;
+  d->lent_kb = kb < REST_MOST ? (int)kb : REST_MOST;
+  ccp_gc_credit(d->L, d->lent_kb);
+}
+
+static void end_rest(ccp_dec *d) {
+  int kb = d->lent_kb;
+  d->lent_kb = 0;
+  if (kb > 0)
+    ccp_gc_credit(d->L, -kb);
+}
+
 _Noreturn void ccp_dec_bad(ccp_dec *d, const char *why) {
+  end_rest(d);
   lua_pushfstring(d->L, "malformed message: %s", why);
   lua_error(d->L);
   __builtin_unreachable();
@@ -214,6 +239,8 @@ static int push_scalar(ccp_dec *d, unsigned tag) {
 /* A value whose tag may be shared, without that mark. */
 static int read_object(ccp_dec *d, unsigned tag, uint64_t off, int shared) {
   lua_State *L = d->L;
+  if (tag != CCP_T_TABLE && tag != CCP_T_TABLE_MT)
+    end_rest(d);
   switch (tag) {
   case CCP_T_TABLE:
   case CCP_T_TABLE_MT:
@@ -313,10 +340,12 @@ static void read_rest(ccp_dec *d, int i, int n) {
   d->s = ccp_scratch_take(L, d->ctx, d->ctx_at, CCP_UV_DEC);
   lua_settop(L, d->ctx_at + 3);
   for (; i < n; i++) {
+    rest(d);
     if (ccp_dec_value(d) != CCP_PUSHED)
       ccp_dec_run(d);
     lua_replace(L, base + i + 1);
   }
+  end_rest(d);
   ccp_scratch_give(d->s);
   lua_settop(L, base + n);
 }

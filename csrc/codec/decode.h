@@ -51,6 +51,7 @@ typedef struct ccp_dec {
   int ctx_at;       /* stack index of the context */
   int slots;        /* string slots on the stack */
   size_t depth;     /* open frames */
+  int lent_kb;      /* above 0: the collector rests, see decode.c */
 } ccp_dec;
 
 enum { CCP_DEC_LEVELS = 40 };

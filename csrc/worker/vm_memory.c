@@ -46,14 +46,3 @@ int ccp_cap_is_error(const ccp_cap *cap, lua_State *L, int status) {
   return status != LUA_OK && cap->ever && lua_type(L, -1) == LUA_TSTRING &&
          strstr(lua_tostring(L, -1), "not enough memory") != NULL;
 }
-
-/* Lua 5.5 knows steps, but no credit: there the collector goes on as it stands.
- */
-void ccp_gc_credit(lua_State *L, int kb) {
-#if LUA_VERSION_NUM < 505
-  (void)lua_gc(L, LUA_GCSTEP, -kb);
-#else
-  (void)L;
-  (void)kb;
-#endif
-}

@@ -1,6 +1,6 @@
 /*
 ** The memory that a worker's state may take: an allocator that counts, and
-** refuses what is too much; and when the state collects.
+** refuses what is too much.
 */
 #ifndef CCP_WORKER_VM_MEMORY_H
 #define CCP_WORKER_VM_MEMORY_H
@@ -26,8 +26,5 @@ void ccp_cap_set(ccp_cap *cap, lua_State *L, int64_t used, size_t most);
 /* After lua_pcall gave 'status' with the error value on top: is it for want of
 ** memory? Also when it was caught on the way and raised again as a string. */
 int ccp_cap_is_error(const ccp_cap *cap, lua_State *L, int status);
-
-/* So much may be allocated before the collector goes on. */
-void ccp_gc_credit(lua_State *L, int kb);
 
 #endif

@@ -12,10 +12,10 @@
 #include <lualib.h>
 
 #include "codec/codec.h"
+#include "codec/pace.h"
 #include "os/process.h"
 #include "worker/vm_interrupt.h"
 #include "worker/vm_load.h"
-#include "worker/vm_memory.h"
 #include "worker/vm_print.h"
 
 enum {

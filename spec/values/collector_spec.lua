@@ -1,0 +1,92 @@
+--- The collector rests while a message of data is decoded, and is as near afterwards as it
+-- would have been.
+
+local assert, describe, it = assert, describe, it
+local _ENV = _G -- luacheck: ignore
+
+local ccpool = require "ccpool"
+
+local PATIENCE = 60 -- seconds; reached only by what is broken
+local RECORDS = 20000
+local SIZE = RECORDS * 0.4 -- KiB that so many take
+local MODES = { "incremental", "generational" }
+
+local function records(n)
+  local list = {}
+  for i = 1, n do list[i] = { id = i, name = "record " .. i, tags = { "tag " .. i % 10 } } end
+  return list
+end
+
+--- Runs `fn(...)` in a state that has next to no heap of its own.
+local function alone(fn, ...)
+  local ex <close> = ccpool.ThreadPoolExecutor(1)
+  return ex:submit(fn, ...):result(PATIENCE)
+end
+
+--- In a state: takes all messages there are. How many cycles of the collector that took, and how
+-- large the heap has been, in KiB.
+local function take(queue, mode, again)
+  collectgarbage(mode)
+  local cycles, peak = 0, 0
+  local function watch()
+    setmetatable({}, { __gc = function()
+      cycles = cycles + 1
+      watch()
+    end })
+  end
+  watch()
+  collectgarbage()
+  cycles = 0
+  for _ = 1, again or 1 do
+    pcall(queue.get, queue)
+    peak = math.max(peak, collectgarbage("count"))
+  end
+  return cycles, peak
+end
+
+describe("the collector", function()
+  for _, mode in ipairs(MODES) do
+    if _VERSION == "Lua 5.4" then -- 5.5 has no way to let it rest and go on as before
+      it("rests while data is decoded, in mode " .. mode, function()
+        local queue = ccpool.Queue()
+        queue:put(records(RECORDS))
+        assert.is_true(alone(take, queue, mode) <= 1)
+      end)
+    end
+
+    it("goes on afterwards, in mode " .. mode, function()
+      local queue, again = ccpool.Queue(), 30
+      local list = records(RECORDS)
+      for _ = 1, again do queue:put(list) end
+      local cycles, peak = alone(take, queue, mode, again)
+      assert.is_true(cycles >= again // 4, ("%d cycles"):format(cycles))
+      assert.is_true(peak < 6 * SIZE, ("%.0f KiB of %.0f"):format(peak, SIZE))
+    end)
+  end
+
+  it("goes on when a value fails to load", function()
+    local Bad = {}
+    ccpool.register("spec.bad", { metatable = Bad,
+      save = function() return 1 end,
+      load = function() error("no such thing", 0) end })
+    local list = records(RECORDS)
+    list[#list + 1] = setmetatable({}, Bad)
+    local queue, again = ccpool.Queue(), 30
+    for _ = 1, again do queue:put(list) end
+    local _, peak = alone(take, queue, "incremental", again)
+    assert.is_true(peak < 6 * SIZE, ("%.0f KiB of %.0f"):format(peak, SIZE))
+  end)
+
+  it("stays stopped if it was", function()
+    local queue = ccpool.Queue()
+    queue:put(records(RECORDS))
+    assert.is_true(alone(function(q)
+      collectgarbage()
+      collectgarbage("stop")
+      local gone = false
+      setmetatable({}, { __gc = function() gone = true end })
+      q:get()
+      return not gone and not collectgarbage("isrunning")
+    end, queue))
+  end)
+end)
