@@ -190,8 +190,10 @@ static inline int add_integer(ccp_map *m, lua_Integer v) {
   return 1;
 }
 
+/* Or are there no more? The array may have grown since the map was made. */
 static int is_full(const ccp_map *m, uint64_t most) {
-  return m->body_items >= most || m->body.len >= BODY_BYTES;
+  return m->body_items >= most || m->body.len >= BODY_BYTES ||
+         m->pulled >= (uint64_t)m->n;
 }
 
 /* The integers that come next in the array at 2, as it lies in memory. */

@@ -71,9 +71,11 @@ void *ccp_shared_check(lua_State *L, int arg, const char *tname) {
   return ccp_shared_object(L, luaL_checkudata(L, arg, tname), tname);
 }
 
+/* The kind comes first: while room is made a finalizer may close the handle. */
 void ccp_shared_again(lua_State *L, const ccp_shared *h, const char *tname) {
+  enum ccp_kind kind = (enum ccp_kind)h->object->kind;
   ccp_shared *again = ccp_shared_push(L, tname);
-  ccp_object *o = ccp_object_take(h->name, (enum ccp_kind)h->object->kind, 0);
+  ccp_object *o = ccp_object_take(h->name, kind, 0);
   if (!o)
     (void)ccp_error_raise(L, CCP_E_NOMEM, "no room for a handle");
   fill(again, o);

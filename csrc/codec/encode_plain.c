@@ -262,7 +262,8 @@ static void give_slots(ccp_enc *e, size_t depth) {
       return;
     lua_pushvalue(L, slot + 1);
     lua_rawget(L, slot);
-    if (lua_topointer(L, -1) != ccp_enc_frame(e, e->depth)->obj)
+    if (!lua_istable(L, -1) || /* of a dead table, another has the address */
+        lua_topointer(L, -1) != ccp_enc_frame(e, e->depth)->obj)
       (void)luaL_error(L, "a table has changed while it was encoded");
     ccp_enc_take_slots(e);
   }

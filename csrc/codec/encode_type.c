@@ -241,6 +241,20 @@ int ccp_enc_step_after(ccp_enc *e) {
   return rc;
 }
 
+/* Calls `save` as ccp_custom_save does; it learns what for. Other code may run
+** before it asks, a finalizer or a hook, and be encoding, too: what it set is
+** put back. */
+static int save(ccp_enc *e, int *n) {
+  const ccp_funcs *around_for = e->ctx->saving_for;
+  int around_as = e->ctx->saving_as;
+  e->ctx->saving_for = e->fs;
+  e->ctx->saving_as = e->what.purpose;
+  int rc = ccp_custom_save(e->L, n);
+  e->ctx->saving_for = around_for;
+  e->ctx->saving_as = around_as;
+  return rc;
+}
+
 /* Stack: value, its entry. Opens what its `save` gives. */
 int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
   lua_State *L = e->L;
@@ -250,9 +264,7 @@ int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
     return late;
   if (is_first(e))
     return open_after(e, p, off);
-  e->ctx->saving_for = e->fs; /* what it saves may be encoding, too */
-  e->ctx->saving_as = e->what.purpose;
-  if (ccp_custom_save(L, &n) != LUA_OK)
+  if (save(e, &n) != LUA_OK)
     return ccp_enc_refuse_saved(e);
   /* User code ran: a string may have died, another may have its address. */
   if (e->s->strs != NULL)

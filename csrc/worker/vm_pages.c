@@ -22,7 +22,7 @@ struct ccp_page {
   uint32_t fresh;            /* where those begin that were never taken */
 };
 
-/* Is in the first page, before the pages that it counts. */
+/* Lies before the pages that it counts. */
 struct ccp_chunk_of_pages {
   ccp_chunk_of_pages *next, *prev;
   uint32_t used; /* pages that are not empty */
@@ -61,8 +61,16 @@ static void unlink_page(ccp_page **list, ccp_page *g) {
 
 /* --- chunks --- */
 
+/* The i-th page, from 0. */
+static void *page_at(ccp_chunk_of_pages *c, uint32_t i) {
+  unsigned char *end = (unsigned char *)(c + 1) + PAGE - 1;
+  return end - (uintptr_t)end % PAGE + (size_t)PAGE * i;
+}
+
+/* Not by aligned_alloc: what was one chunk has no room for another then, and
+** malloc gathers holes of that size. */
 static ccp_chunk_of_pages *new_chunk(ccp_pages *ps) {
-  ccp_chunk_of_pages *c = aligned_alloc(PAGE, (size_t)PAGE * (PAGES + 1));
+  ccp_chunk_of_pages *c = malloc(sizeof *c + (size_t)PAGE * (PAGES + 1));
   if (c == NULL)
     return NULL;
   c->used = c->cut = 0;
@@ -84,18 +92,15 @@ static ccp_page *cut_page(ccp_pages *ps) {
     c = new_chunk(ps);
   if (c == NULL)
     return NULL;
-  void *at = (unsigned char *)c + (size_t)PAGE * ++c->cut;
-  ccp_page *g = at;
+  ccp_page *g = page_at(c, c->cut++);
   g->chunk = c;
   return g;
 }
 
 /* All its pages are empty. */
 static void free_chunk(ccp_pages *ps, ccp_chunk_of_pages *c) {
-  for (uint32_t i = 1; i <= c->cut; i++) {
-    void *at = (unsigned char *)c + (size_t)PAGE * i;
-    unlink_page(&ps->empty, at);
-  }
+  for (uint32_t i = 0; i < c->cut; i++)
+    unlink_page(&ps->empty, page_at(c, i));
   if (c->prev != NULL)
     c->prev->next = c->next;
   else

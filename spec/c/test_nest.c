@@ -6,6 +6,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -155,6 +158,38 @@ static void pages_serve_any_size_and_go_back(void) {
   ccp_pages_fini(&ps);
 }
 
+#if defined(__GLIBC__)
+/* The heap does not grow when what has gone comes back, though something lies
+** between any two chunks. */
+static void a_chunk_fits_where_one_was(void) {
+  enum { CHUNKS = 40, MOST = CHUNKS * 1000, SIZE = 256 };
+  static unsigned char *blocks[MOST];
+  void *between[CHUNKS + 1] = {NULL};
+  unsigned char *end;
+  ccp_pages ps = {0};
+  size_t n = 0;
+  if (CCP_PAGES_MOST == 0)
+    return;
+  CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 24));
+  for (; n < MOST && ps.count < CHUNKS; n++) {
+    size_t count = ps.count;
+    blocks[n] = ccp_pages_take(&ps, SIZE);
+    if (ps.count > count)
+      between[count] = malloc(9000);
+  }
+  for (size_t i = 0; i < n; i++)
+    ccp_pages_give(&ps, blocks[i], SIZE);
+  end = sbrk(0);
+  for (size_t i = 0; i < n; i++)
+    blocks[i] = ccp_pages_take(&ps, SIZE);
+  CHECK(n > 30000 && ps.count == CHUNKS);
+  CHECK((unsigned char *)sbrk(0) - end < 2 << 20);
+  for (size_t i = 0; i < CHUNKS; i++)
+    free(between[i]);
+  ccp_pages_fini(&ps);
+}
+#endif
+
 /* What the stand-alone interpreter's state writes to stderr is what this one
 ** writes. In Lua 5.5 luaL_newstate turns warnings on, and it is the interpreter
 ** that turns them off. */
@@ -203,5 +238,8 @@ int main(void) {
   RUN(programs_run_there);
   RUN(pages_serve_any_size_and_go_back);
   RUN(warnings_are_those_of_lua);
+#if defined(__GLIBC__)
+  RUN(a_chunk_fits_where_one_was);
+#endif
   return check_tally();
 }

@@ -470,6 +470,18 @@ describe("map", function()
             end
             assert.equal(60, n)
           end)
+
+          it(size .. " ends with what the array held at first (chunksize " .. chunk .. ")",
+            function()
+              local array, n = range(20), 0
+              for i in ex:map(double, array, { buffersize = size, chunksize = chunk }) do
+                n = n + 1
+                assert.equal(n, i)
+                array[#array + 1] = i
+                if n > 20 then break end
+              end
+              assert.equal(20, n)
+            end)
         end
 
         it("is four chunks for each worker for an iterator", function()

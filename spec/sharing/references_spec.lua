@@ -208,6 +208,43 @@ describe("a shared object", function()
     end)
   end
 
+  it("is lent or kept as its message says, whatever a hook sends meanwhile", function()
+    local ex <close> = ccpool.ThreadPoolExecutor(1)
+    local queue, other, gate = ccpool.Queue(), ccpool.Lock(), ccpool.Event()
+    local function with_hook(within, f)
+      local busy
+      debug.sethook(function()
+        if busy then return end
+        busy = true
+        within()
+        busy = false
+      end, "c")
+      local value = f()
+      debug.sethook()
+      return value
+    end
+    local function put() queue:put{ other } end
+    local function submit() return ex:submit(rawlen, { other }) end
+
+    local first = ex:submit(function(g) return g:wait() end, gate)
+    local lock = ccpool.Lock()
+    local second = with_hook(put, function()
+      return ex:submit(function(l) return l:acquire() end, lock)
+    end)
+    getmetatable(lock).__close(lock)
+    put() -- what only the message before this one holds goes
+    gate:set()
+    assert.is_true(first:result(PATIENCE))
+    assert.is_true(second:result(PATIENCE))
+
+    local kept = ccpool.Queue()
+    lock = ccpool.Lock()
+    with_hook(submit, function() return kept:put{ lock } end)
+    getmetatable(lock).__close(lock)
+    assert.equal(1, submit():result(PATIENCE))
+    assert.is_true(kept:get()[1]:acquire())
+  end)
+
   it("has a name, and says when it is closed", function()
     for name, make in pairs{ Lock = ccpool.Lock, RLock = ccpool.RLock, Event = ccpool.Event,
       Semaphore = ccpool.Semaphore, BoundedSemaphore = ccpool.BoundedSemaphore,

@@ -110,5 +110,26 @@ describe("a save that sends something", function()
       left = 0
       for _ = 1, queue:qsize() do assert.equal("litter", queue:get()[1]) end
     end)
+
+    it("fails in words if a finalizer closes what is sent (" .. kind .. ")", function()
+      local ex <close> = make(1)
+      local lock, left = nil, 500
+      local function litter()
+        if left == 0 then return end
+        setmetatable({}, { __gc = function()
+          if lock then getmetatable(lock).__close(lock) end
+          litter()
+        end })
+      end
+      collectgarbage("incremental", 10, 1000, 3)
+      litter()
+      while left > 0 do
+        left = left - 1
+        lock = ccpool.Lock()
+        local ok, err = pcall(ex.submit, ex, rawlen, { lock })
+        assert.is_true(ok or err.kind == "NotSendableError" or err.kind == "ClosedError", err)
+      end
+      collectgarbage("incremental", 200, 100, 13)
+    end)
   end
 end)
