@@ -377,8 +377,20 @@ int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at) {
   return 1 + is_new;
 }
 
+/* Stack: what a metatable is registered as, if at all. Is that nothing, or what
+** the entry at that index has replaced? */
+static int may_take(lua_State *L, int entry) {
+  if (lua_type(L, -1) != LUA_TTABLE)
+    return 1;
+  lua_rawgeti(L, -1, CCP_E_NAME);
+  lua_rawgeti(L, entry, CCP_E_NAME);
+  int same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
 /* Stack: ..., entry, value. The entry's metatable is the value's from now on,
-** if it had none and the value has one of its own. */
+** if it had none and the value has one that no other type has. */
 static void learn_metatable(lua_State *L, ccp_ctx *ctx, int all) {
   int entry = lua_gettop(L) - 1;
   if (lua_type(L, entry + 1) != LUA_TTABLE &&
@@ -389,7 +401,8 @@ static void learn_metatable(lua_State *L, ccp_ctx *ctx, int all) {
   if (has || !lua_getmetatable(L, entry + 1))
     return;
   lua_pushvalue(L, -1);
-  if (lua_rawget(L, all) == LUA_TNIL) {
+  lua_rawget(L, all);
+  if (may_take(L, entry)) {
     set_entry(L, entry, CCP_E_METATABLE, entry + 2);
     set_metatable(L, ctx, all, entry + 2, entry);
   }

@@ -58,7 +58,8 @@ static int push_list(ccp_enc *e, int entry) {
 ** it is among what another value is loaded from: its load would miss it. */
 static int may_be_late(const ccp_enc *e, const void *entry) {
   int at = ccp_enc_top(e)->at;
-  if (at != CCP_AT_ITEM && at != CCP_AT_VALUE && at != CCP_AT_UPVALUE)
+  if (at != CCP_AT_ITEM && at != CCP_AT_KEY && at != CCP_AT_VALUE &&
+      at != CCP_AT_UPVALUE)
     return 0;
   for (size_t level = e->depth; level-- > 0;) {
     const ccp_frame *f = ccp_enc_frame(e, level);
@@ -71,11 +72,12 @@ static int may_be_late(const ccp_enc *e, const void *entry) {
 }
 
 /* Stack: value p, its entry. Its type is being written: CCP_WRITTEN, as nil,
-** and both are popped; CCP_NAMELESS if it is not, or the value cannot wait. */
+** and both are popped; CCP_NAMELESS if it is not, or the value cannot wait. A
+** key waits with what it maps to: its frame tells so, and nothing is written. */
 static int put_late(ccp_enc *e, const void *p) {
   lua_State *L = e->L;
   int entry = lua_gettop(L), slot = ccp_enc_slot(e, e->depth - 1);
-  const ccp_frame *f = ccp_enc_top(e);
+  ccp_frame *f = ccp_enc_top(e);
   if (!may_be_late(e, lua_topointer(L, entry)) || !push_list(e, entry))
     return CCP_NAMELESS;
   lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
@@ -87,10 +89,15 @@ static int put_late(ccp_enc *e, const void *p) {
     lua_pushvalue(L, slot + 1);
   lua_rawseti(L, -2, n + 2);
   lua_pushvalue(L, entry - 1);
+  if (f->at == CCP_AT_KEY)
+    lua_rawget(L, slot);
   lua_rawseti(L, -2, n + 3);
   lua_settop(L, entry - 2);
   ccp_memo_set(&e->s->seen, p, CCP_LATE);
-  return ccp_emit_tag(e->b, CCP_T_NIL);
+  if (f->at != CCP_AT_KEY)
+    return ccp_emit_tag(e->b, CCP_T_NIL);
+  f->at = CCP_AT_VALUE;
+  return CCP_WRITTEN;
 }
 
 /* The list of the type at that index, which is known from now on. */

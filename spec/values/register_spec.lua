@@ -200,6 +200,35 @@ describe("ccpool.register", function()
         os.remove(path)
       end)
 
+      it("carries userdata whose save looks them up in a table, as a key", function()
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        for round = 1, 2 do -- the second registration replaces the first
+          local paths = setmetatable({}, { __mode = "k" })
+          local function open(path)
+            local file = assert(io.open(path))
+            paths[file] = path .. round
+            return file
+          end
+          local file, other = open("/dev/null"), open("/dev/zero")
+          ccpool.register("spec.keys" .. kind, { metatable = getmetatable(file),
+            save = function(f) return (paths[f]:gsub("%d$", "")) end, load = open })
+          local known, n, back = ex:submit(function(f)
+            local _, upvalue = debug.getupvalue(open, 1)
+            n = 0
+            for f, path in pairs(upvalue) do
+              if io.type(f) == "file" and path:find("^/dev/%a+" .. round .. "$") then n = n + 1 end
+            end
+            return upvalue[f], n, f
+          end, file):result()
+          assert.equal("/dev/null" .. round, known)
+          assert.equal(2, n)
+          assert.equal("/dev/null" .. round, paths[back])
+          file:close()
+          other:close()
+        end
+      end)
+
       it("carries values made in a task and types registered in one", function()
         local ex <close> = make(1)
         local o = ex:submit(function()
