@@ -215,7 +215,8 @@ static int put_items(ccp_enc *e, int t, int *pair) {
 }
 
 /* Writes the key of the pair on the top, which is no string. Unless a child
-** opens, the value is on the top again. CCP_NAMELESS: the pair is written later,
+** opens, the value is on the top again. CCP_NAMELESS: the pair is written
+*later,
 ** and only the key is on the top. */
 static int put_odd_key(ccp_enc *e, int t) {
   lua_State *L = e->L;

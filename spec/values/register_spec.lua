@@ -206,7 +206,7 @@ describe("ccpool.register", function()
         for round = 1, 2 do -- the second registration replaces the first
           local paths = setmetatable({}, { __mode = "k" })
           local function open(path)
-            local file = assert(io.open(path))
+            local file = io.open(path)
             paths[file] = path .. round
             return file
           end
@@ -214,18 +214,52 @@ describe("ccpool.register", function()
           ccpool.register("spec.keys" .. kind, { metatable = getmetatable(file),
             save = function(f) return (paths[f]:gsub("%d$", "")) end, load = open })
           local known, n, back = ex:submit(function(f)
-            local _, upvalue = debug.getupvalue(open, 1)
-            n = 0
-            for f, path in pairs(upvalue) do
-              if io.type(f) == "file" and path:find("^/dev/%a+" .. round .. "$") then n = n + 1 end
+            local files = 0
+            for k, path in pairs(paths) do
+              if io.type(k) == "file" and path:find("^/dev/%a+" .. round .. "$") then
+                files = files + 1
+              end
             end
-            return upvalue[f], n, f
+            return paths[f], files, f
           end, file):result()
           assert.equal("/dev/null" .. round, known)
           assert.equal(2, n)
           assert.equal("/dev/null" .. round, paths[back])
           file:close()
           other:close()
+        end
+      end)
+
+      it("carries functions whose upvalues hold what they themselves load", function()
+        local kept, log = {}, {}
+        local Class
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        local function get(v)
+          log[#log + 1] = v
+          kept[v] = kept[v] or Class.new(v)
+          return kept[v]
+        end
+        Class = new_class("spec.kept" .. kind, nil, get)
+        get(1)
+        for _ = 1, 2 do -- new to the worker, and known
+          local v, same = ex:submit(function(v)
+            local o = get(v)
+            return o:double(), o == kept[v]
+          end, 1):result()
+          assert.same({ 2, true }, { v, same })
+        end
+        assert.equal(1, ex:submit(function(f) return f(1).v end, get):result())
+      end)
+
+      it("makes whole what other values refer to in the parts of a type that is known", function()
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        local Class = new_class("spec.parts" .. kind)
+        local zero = Class.new(0)
+        function Class.zero() return zero end
+        for _ = 1, 2 do
+          assert.equal(0, ex:submit(function(_, f) return f().v end, zero, Class.zero):result())
         end
       end)
 
