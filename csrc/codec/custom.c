@@ -337,6 +337,22 @@ static int is_current(lua_State *L, const ccp_ctx *ctx, int entry,
   return mine >= number;
 }
 
+int ccp_custom_push_known(lua_State *L, const ccp_ctx *ctx, int ctx_at) {
+  int array = lua_gettop(L);
+  luaL_checkstack(L, 8, "codec");
+  lua_rawgeti(L, array, CCP_E_PARTS + 2);
+  lua_Integer number = lua_tointeger(L, -1);
+  lua_getiuservalue(L, ctx_at, CCP_UV_CUSTOM);
+  lua_rawgeti(L, array, CCP_E_NAME);
+  int found = lua_rawget(L, -2) == LUA_TTABLE &&
+              is_current(L, ctx, lua_gettop(L), number) &&
+              lua_rawgeti(L, -1, CCP_E_METATABLE) == LUA_TTABLE;
+  if (found)
+    lua_replace(L, array + 1);
+  lua_settop(L, array + found);
+  return found;
+}
+
 static int is_entry(lua_State *L, int array) {
   static const int types[] = {LUA_TTABLE, LUA_TFUNCTION, LUA_TFUNCTION,
                               LUA_TSTRING, LUA_TNUMBER};

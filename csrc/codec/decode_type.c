@@ -68,6 +68,20 @@ int ccp_dec_step_late(ccp_dec *d) {
   return 1;
 }
 
+void ccp_dec_remember_table(ccp_dec *d, uint64_t off) {
+  const ccp_open *f = d->depth > 0 ? ccp_dec_top(d) : NULL;
+  if (f != NULL && f->in == CCP_IN_TYPE && f->next == 1) {
+    lua_pushvalue(d->L, ccp_dec_at(d, f));
+    if (ccp_custom_push_known(d->L, d->ctx, d->ctx_at)) {
+      ccp_dec_remember(d, off);
+      lua_pop(d->L, 2);
+      return;
+    }
+    lua_pop(d->L, 1);
+  }
+  ccp_dec_remember(d, off);
+}
+
 int ccp_dec_end_type(ccp_dec *d) {
   ccp_open *f = ccp_dec_top(d);
   int found = ccp_custom_learn(d->L, d->ctx, d->ctx_at);

@@ -78,7 +78,7 @@ static int may_be_late(const ccp_enc *e, const void *entry) {
 /* Stack: value p, its entry. Its type is being written: CCP_WRITTEN, as nil,
 ** and both are popped; CCP_NAMELESS if it is not, or the value cannot wait. A
 ** key waits with what it maps to: its frame tells so, and nothing is written.
- */
+*/
 static int put_late(ccp_enc *e, const void *p) {
   lua_State *L = e->L;
   int entry = lua_gettop(L), slot = ccp_enc_slot(e, e->depth - 1);

@@ -213,7 +213,7 @@ describe("ccpool.register", function()
           local file, other = open("/dev/null"), open("/dev/zero")
           ccpool.register("spec.keys" .. kind, { metatable = getmetatable(file),
             save = function(f) return (paths[f]:gsub("%d$", "")) end, load = open })
-          local known, n, back = ex:submit(function(f)
+          local known, n, back = ex:submit(function(f, _)
             local files = 0
             for k, path in pairs(paths) do
               if io.type(k) == "file" and path:find("^/dev/%a+" .. round .. "$") then
@@ -221,7 +221,7 @@ describe("ccpool.register", function()
               end
             end
             return paths[f], files, f
-          end, file):result()
+          end, file, other):result()
           assert.equal("/dev/null" .. round, known)
           assert.equal(2, n)
           assert.equal("/dev/null" .. round, paths[back])
@@ -252,6 +252,22 @@ describe("ccpool.register", function()
         assert.equal(1, ex:submit(function(f) return f(1).v end, get):result())
       end)
 
+      for _, when in ipairs{ "before", "after" } do
+        it("carries a class beside its values, any number of times, registered " .. when, function()
+          local before <close> = make(1)
+          before:submit(math.sqrt, 4):result()
+          local Class = new_class("spec.beside" .. when .. kind)
+          local after <close> = make(1)
+          local ex, o = when == "before" and after or before, Class.new(1)
+          for _ = 1, 2 do
+            assert.is_true(ex:submit(function(x, a, b, list)
+              local meta = getmetatable(x)
+              return meta == a and a == b and a == list[1] and a == list[2]
+            end, o, Class, Class, { Class, Class }):result())
+          end
+        end)
+      end
+
       it("makes whole what other values refer to in the parts of a type that is known", function()
         local ex <close> = make(1)
         ex:submit(math.sqrt, 4):result()
@@ -260,6 +276,11 @@ describe("ccpool.register", function()
         function Class.zero() return zero end
         for _ = 1, 2 do
           assert.equal(0, ex:submit(function(_, f) return f().v end, zero, Class.zero):result())
+          local o, new = zero, Class.new
+          assert.is_true(ex:submit(function()
+            local meta = getmetatable(o)
+            return meta == Class and meta == getmetatable(new(1)) and meta.__index == Class
+          end):result())
         end
       end)
 
