@@ -337,6 +337,22 @@ static int is_current(lua_State *L, const ccp_ctx *ctx, int entry,
   return mine >= number;
 }
 
+int ccp_custom_push_known(lua_State *L, const ccp_ctx *ctx, int ctx_at) {
+  int array = lua_gettop(L);
+  luaL_checkstack(L, 8, "codec");
+  lua_rawgeti(L, array, CCP_E_PARTS + 2);
+  lua_Integer number = lua_tointeger(L, -1);
+  lua_getiuservalue(L, ctx_at, CCP_UV_CUSTOM);
+  lua_rawgeti(L, array, CCP_E_NAME);
+  int found = lua_rawget(L, -2) == LUA_TTABLE &&
+              is_current(L, ctx, lua_gettop(L), number) &&
+              lua_rawgeti(L, -1, CCP_E_METATABLE) == LUA_TTABLE;
+  if (found)
+    lua_replace(L, array + 1);
+  lua_settop(L, array + found);
+  return found;
+}
+
 static int is_entry(lua_State *L, int array) {
   static const int types[] = {LUA_TTABLE, LUA_TFUNCTION, LUA_TFUNCTION,
                               LUA_TSTRING, LUA_TNUMBER};
@@ -377,8 +393,20 @@ int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at) {
   return 1 + is_new;
 }
 
+/* Stack: what a metatable is registered as, if at all. Is that nothing, or what
+** the entry at that index has replaced? */
+static int may_take(lua_State *L, int entry) {
+  if (lua_type(L, -1) != LUA_TTABLE)
+    return 1;
+  lua_rawgeti(L, -1, CCP_E_NAME);
+  lua_rawgeti(L, entry, CCP_E_NAME);
+  int same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
 /* Stack: ..., entry, value. The entry's metatable is the value's from now on,
-** if it had none and the value has one of its own. */
+** if it had none and the value has one that no other type has. */
 static void learn_metatable(lua_State *L, ccp_ctx *ctx, int all) {
   int entry = lua_gettop(L) - 1;
   if (lua_type(L, entry + 1) != LUA_TTABLE &&
@@ -389,7 +417,8 @@ static void learn_metatable(lua_State *L, ccp_ctx *ctx, int all) {
   if (has || !lua_getmetatable(L, entry + 1))
     return;
   lua_pushvalue(L, -1);
-  if (lua_rawget(L, all) == LUA_TNIL) {
+  lua_rawget(L, all);
+  if (may_take(L, entry)) {
     set_entry(L, entry, CCP_E_METATABLE, entry + 2);
     set_metatable(L, ctx, all, entry + 2, entry);
   }

@@ -78,6 +78,10 @@ void ccp_custom_push_type(lua_State *L, int ctx_at, const char *text,
 ** if it is no entry. */
 int ccp_custom_learn(lua_State *L, ccp_ctx *ctx, int ctx_at);
 
+/* Stack: such an array, without the parts yet. Pushes the metatable of the type
+** if it is known here, and would not be replaced; returns 0 if not. */
+int ccp_custom_push_known(lua_State *L, const ccp_ctx *ctx, int ctx_at);
+
 /* Stack: array of n values, the first what stands for a type. Replaces it by
 ** what load makes of the others. Raises, runs user code. */
 void ccp_custom_load(lua_State *L, ccp_ctx *ctx, int ctx_at, int n);

@@ -130,7 +130,7 @@ static int open_table(ccp_dec *d, uint64_t off, int shared, int meta) {
   int pairs = hint > 0 ? ahead(d, UINT64_C(1) << (hint - 1)) : 0;
   lua_createtable(d->L, items, pairs);
   if (shared)
-    ccp_dec_remember(d, off);
+    ccp_dec_remember_table(d, off);
   ccp_open *f = ccp_dec_open(d, narr > 0 ? CCP_IN_ITEM : CCP_IN_KEY, narr);
   f->meta = (uint8_t)meta;
   return CCP_OPENED_FRAME;

@@ -110,11 +110,15 @@ ccp_open *ccp_dec_open(ccp_dec *d, int in, uint64_t last);
 ** referred to. Gives what the next does. */
 int ccp_dec_end_type(ccp_dec *d);
 
+/* As ccp_dec_remember, for a table; but what refers to the metatable of a type
+** that is known here means the known one. */
+void ccp_dec_remember_table(ccp_dec *d, uint64_t off);
+
 /* The late values of a type, the innermost frame: 0 until they are read. */
 int ccp_dec_step_late(ccp_dec *d);
 
-/* On the top are these, or nil: they go to their places, unless the type, and
-** so all of them, was known before. */
+/* On the top are these, or nil: they go to their places, but not into a type
+** that was known before. */
 void ccp_dec_late(ccp_dec *d);
 
 /* A type and then a value: 0 until both are read. On the top is one of them:

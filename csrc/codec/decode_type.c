@@ -25,6 +25,21 @@ static void place(ccp_dec *d) {
   lua_settop(L, c - 1);
 }
 
+/* Stack: ..., container, key, value. Is the container a type's metatable? */
+static int is_type(ccp_dec *d) {
+  lua_State *L = d->L;
+  int top = lua_gettop(L);
+  if (!lua_istable(L, top - 2))
+    return 0;
+  lua_pushvalue(L, top - 2);
+  int found = ccp_custom_of(L, d->ctx, d->ctx_at);
+  lua_settop(L, top);
+  return found;
+}
+
+/* Of a type that was known, the parts that came with the message are not used,
+** but other values may refer to them: they are made whole, too. What the
+** metatable holds is left as it is. */
 void ccp_dec_late(ccp_dec *d) {
   lua_State *L = d->L;
   ccp_open *f = ccp_dec_top(d);
@@ -32,10 +47,12 @@ void ccp_dec_late(ccp_dec *d) {
   if (!lua_isnil(L, list) && !lua_istable(L, list))
     ccp_dec_bad(d, "no late values");
   lua_Integer n = lua_istable(L, list) ? (lua_Integer)lua_rawlen(L, list) : 0;
-  for (lua_Integer i = 1; f->meta && i + 2 <= n; i += 3) {
+  for (lua_Integer i = 1; i + 2 <= n; i += 3) {
     for (int j = 0; j < 3; j++)
       lua_rawgeti(L, list, i + j);
-    place(d);
+    if (f->meta || !is_type(d))
+      place(d);
+    lua_settop(L, list);
   }
   lua_settop(L, list - 1);
   f->next = f->last + 2;
@@ -49,6 +66,20 @@ int ccp_dec_step_late(ccp_dec *d) {
     return 0;
   ccp_dec_late(d);
   return 1;
+}
+
+void ccp_dec_remember_table(ccp_dec *d, uint64_t off) {
+  const ccp_open *f = d->depth > 0 ? ccp_dec_top(d) : NULL;
+  if (f != NULL && f->in == CCP_IN_TYPE && f->next == 1) {
+    lua_pushvalue(d->L, ccp_dec_at(d, f));
+    if (ccp_custom_push_known(d->L, d->ctx, d->ctx_at)) {
+      ccp_dec_remember(d, off);
+      lua_pop(d->L, 2);
+      return;
+    }
+    lua_pop(d->L, 1);
+  }
+  ccp_dec_remember(d, off);
 }
 
 int ccp_dec_end_type(ccp_dec *d) {

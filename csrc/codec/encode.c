@@ -221,8 +221,20 @@ static int put_flat(lua_State *L, ccp_ctx *ctx, int idx, ccp_buf *b,
   }
 }
 
-static int put_deep(ccp_enc *e, int first, int i, int n) {
+/* Types that a function must not be without while it is made. */
+static int put_types(ccp_enc *e) {
   int rc = CCP_OK;
+  for (int i = 1; rc == CCP_OK; i++) {
+    rc = ccp_enc_next_type(e, i);
+    if (rc == CCP_OPENED)
+      rc = run(e);
+  }
+  return rc == CCP_NAMELESS ? CCP_OK : rc;
+}
+
+static int put_deep(ccp_enc *e, int first, int i, int n) {
+  e->value = i;
+  int rc = put_types(e);
   for (; i < n && rc == CCP_OK; i++) {
     e->value = i;
     lua_settop(e->L, e->top + 4);
@@ -245,12 +257,11 @@ static int put_rest(ccp_enc *e, int first, int i, int n) {
   e->s = ccp_scratch_take(L, e->ctx, e->top + 1, CCP_UV_ENC);
   size_t len = e->b->len;
   int rc = put_deep(e, first, i, n);
-  if (rc == CCP_STALE) {
+  while (rc == CCP_STALE) {
     e->b->len = len;
     e->depth = 0;
     e->types = 0;
-    lua_pushnil(L);
-    lua_replace(L, ccp_enc_alive(e));
+    ccp_enc_forget(e);
     ccp_scratch_give(e->s); /* empties it */
     e->s->busy = 1;
     rc = put_deep(e, first, i, n);

@@ -104,7 +104,8 @@ static inline void ccp_enc_share(ccp_enc *e, uint64_t off) {
 enum { CCP_WRITTEN = 0, CCP_OPENED = 1, CCP_NAMELESS = 2 };
 
 /* A result like an error code: the message must be written again from its
-** first object, since names have changed. At most once per message. */
+** first object, since names have changed, at most once per message, or since a
+** type must stand before the values. */
 enum { CCP_STALE = -1000 };
 
 /* Writes the value on the top and pops it, or opens it as a frame. */
@@ -140,6 +141,12 @@ int ccp_enc_put_type(ccp_enc *e);
 int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off);
 int ccp_enc_step_type(ccp_enc *e);
 int ccp_enc_step_after(ccp_enc *e);
+
+/* Writes type number i of those that must stand before the values: as
+** ccp_enc_put, or CCP_NAMELESS if there are no more. And for a message that is
+** written again: forgets what it held but these. */
+int ccp_enc_next_type(ccp_enc *e, int i);
+void ccp_enc_forget(ccp_enc *e);
 
 /* The container of the frame at level e->depth, on the top, takes its slots. */
 void ccp_enc_take_slots(ccp_enc *e);

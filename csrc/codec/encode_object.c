@@ -124,6 +124,17 @@ static int look(ccp_enc *e, const void *p, size_t off, uint64_t *word) {
   return 0;
 }
 
+/* The entry of the metatable p is on the top. If it stands in the message, both
+** are what stands there: no reference may lead to a reference. */
+static int put_type(ccp_enc *e, const void *p) {
+  const void *entry = lua_topointer(e->L, -1);
+  uint64_t word;
+  if (ccp_memo_has(&e->s->seen, entry) &&
+      ccp_memo_add(&e->s->seen, entry, 0, &word) == 1)
+    ccp_memo_set(&e->s->seen, p, word);
+  return ccp_enc_put_type(e);
+}
+
 static int put_table(ccp_enc *e) {
   const void *p = lua_topointer(e->L, -1);
   size_t off = ccp_enc_offset(e);
@@ -136,7 +147,7 @@ static int put_table(ccp_enc *e) {
   if (rc != 0)
     return rc == 1 ? ccp_enc_put_ref(e, word) : rc;
   if (is_type(e, p))
-    return ccp_enc_put_type(e);
+    return put_type(e, p);
   int meta = lua_getmetatable(e->L, -1);
   if (meta)
     lua_pop(e->L, 1);

@@ -215,7 +215,8 @@ static int put_items(ccp_enc *e, int t, int *pair) {
 }
 
 /* Writes the key of the pair on the top, which is no string. Unless a child
-** opens, the value is on the top again. */
+** opens, the value is on the top again. CCP_NAMELESS: the pair is written
+** later, and only the key is on the top. */
 static int put_odd_key(ccp_enc *e, int t) {
   lua_State *L = e->L;
   lua_settop(L, t + 1);
@@ -224,6 +225,8 @@ static int put_odd_key(ccp_enc *e, int t) {
   int rc = ccp_enc_put(e);
   if (rc != CCP_WRITTEN)
     return rc;
+  if (ccp_enc_top(e)->at != CCP_AT_KEY)
+    return CCP_NAMELESS;
   ccp_enc_top(e)->at = CCP_AT_VALUE;
   lua_pushvalue(L, t + 1);
   lua_rawget(L, t);
@@ -267,6 +270,8 @@ static inline int put_key(ccp_enc *e, int t) {
 static int put_pair(ccp_enc *e, int t) {
   ccp_enc_top(e)->pairs++;
   int rc = put_key(e, t);
+  if (rc == CCP_NAMELESS)
+    return CCP_WRITTEN;
   return rc == CCP_WRITTEN ? put_value(e, t + 1, lua_type(e->L, t + 2)) : rc;
 }
 

@@ -14,6 +14,10 @@
 #include "codec/emit.h"
 #include "os/codes.h"
 
+/* Field of the table of what must stay alive: the types that stand first. */
+#define FIRST "first"
+enum { FIRST_MAX = 64 };
+
 /* The name of the type whose entry is at idx, and the module's behind a zero.
 ** Pushes it. */
 static const char *push_text(lua_State *L, int idx, size_t *len) {
@@ -58,7 +62,8 @@ static int push_list(ccp_enc *e, int entry) {
 ** it is among what another value is loaded from: its load would miss it. */
 static int may_be_late(const ccp_enc *e, const void *entry) {
   int at = ccp_enc_top(e)->at;
-  if (at != CCP_AT_ITEM && at != CCP_AT_VALUE && at != CCP_AT_UPVALUE)
+  if (at != CCP_AT_ITEM && at != CCP_AT_KEY && at != CCP_AT_VALUE &&
+      at != CCP_AT_UPVALUE)
     return 0;
   for (size_t level = e->depth; level-- > 0;) {
     const ccp_frame *f = ccp_enc_frame(e, level);
@@ -71,11 +76,13 @@ static int may_be_late(const ccp_enc *e, const void *entry) {
 }
 
 /* Stack: value p, its entry. Its type is being written: CCP_WRITTEN, as nil,
-** and both are popped; CCP_NAMELESS if it is not, or the value cannot wait. */
+** and both are popped; CCP_NAMELESS if it is not, or the value cannot wait. A
+** key waits with what it maps to: its frame tells so, and nothing is written.
+*/
 static int put_late(ccp_enc *e, const void *p) {
   lua_State *L = e->L;
   int entry = lua_gettop(L), slot = ccp_enc_slot(e, e->depth - 1);
-  const ccp_frame *f = ccp_enc_top(e);
+  ccp_frame *f = ccp_enc_top(e);
   if (!may_be_late(e, lua_topointer(L, entry)) || !push_list(e, entry))
     return CCP_NAMELESS;
   lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
@@ -87,10 +94,15 @@ static int put_late(ccp_enc *e, const void *p) {
     lua_pushvalue(L, slot + 1);
   lua_rawseti(L, -2, n + 2);
   lua_pushvalue(L, entry - 1);
+  if (f->at == CCP_AT_KEY)
+    lua_rawget(L, slot);
   lua_rawseti(L, -2, n + 3);
   lua_settop(L, entry - 2);
   ccp_memo_set(&e->s->seen, p, CCP_LATE);
-  return ccp_emit_tag(e->b, CCP_T_NIL);
+  if (f->at != CCP_AT_KEY)
+    return ccp_emit_tag(e->b, CCP_T_NIL);
+  f->at = CCP_AT_VALUE;
+  return CCP_WRITTEN;
 }
 
 /* The list of the type at that index, which is known from now on. */
@@ -217,6 +229,77 @@ static int is_first(ccp_enc *e) {
          !ccp_custom_is_known(e->L, e->ctx, ccp_enc_ctx(e), e->fs);
 }
 
+/* Is the type to stand before all values? A function that is being written is
+** not whole before it ends, and what is saved in its upvalues is loaded before
+** that: the type's `load` may be or call that function. */
+static int is_awaited(const ccp_enc *e) {
+  if (e->types > 0)
+    return 0;
+  for (size_t level = e->depth; level-- > 0;)
+    if (ccp_enc_frame(e, level)->at == CCP_AT_UPVALUE)
+      return 1;
+  return 0;
+}
+
+/* Pushes the list of the types that stand first, of which there are *n. */
+static void push_first(ccp_enc *e, lua_Integer *n) {
+  lua_State *L = e->L;
+  int alive = ccp_enc_alive(e);
+  if (lua_isnil(L, alive)) {
+    lua_newtable(L);
+    lua_replace(L, alive);
+  }
+  if (lua_getfield(L, alive, FIRST) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, alive, FIRST);
+  }
+  *n = (lua_Integer)lua_rawlen(L, -1);
+}
+
+/* Stack: entry. Puts the type before all values, next time. There is none if
+** the types are too many: a `save` may register one each time it runs. */
+static int put_first(ccp_enc *e) {
+  lua_State *L = e->L;
+  lua_Integer n;
+  push_first(e, &n);
+  if (n < FIRST_MAX) {
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, n + 1);
+  }
+  lua_pop(L, 1);
+  return n < FIRST_MAX ? CCP_STALE : CCP_NAMELESS;
+}
+
+int ccp_enc_next_type(ccp_enc *e, int i) {
+  lua_State *L = e->L;
+  int alive = ccp_enc_alive(e), rc = CCP_NAMELESS;
+  lua_settop(L, alive);
+  if (lua_isnil(L, alive))
+    return rc;
+  if (lua_getfield(L, alive, FIRST) == LUA_TTABLE &&
+      lua_rawgeti(L, -1, i) == LUA_TTABLE) {
+    lua_replace(L, alive + 1);
+    rc = ccp_emit_tag(e->b, CCP_T_AFTER);
+    return rc == CCP_OK ? ccp_enc_put_type(e) : rc;
+  }
+  lua_settop(L, alive);
+  return rc;
+}
+
+void ccp_enc_forget(ccp_enc *e) {
+  lua_State *L = e->L;
+  int alive = ccp_enc_alive(e);
+  lua_settop(L, alive);
+  if (lua_isnil(L, alive))
+    return;
+  lua_newtable(L);
+  lua_getfield(L, alive, FIRST);
+  lua_setfield(L, -2, FIRST);
+  lua_replace(L, alive);
+}
+
 static int open_after(ccp_enc *e, const void *p, size_t off) {
   int rc = ccp_emit_tag(e->b, CCP_T_AFTER);
   lua_pop(e->L, 1);
@@ -262,8 +345,10 @@ int ccp_enc_open_saved(ccp_enc *e, const void *p, size_t off) {
   int late = e->types > 0 ? put_late(e, p) : CCP_NAMELESS;
   if (late != CCP_NAMELESS)
     return late;
-  if (is_first(e))
-    return open_after(e, p, off);
+  if (is_first(e)) {
+    int first = is_awaited(e) ? put_first(e) : CCP_NAMELESS;
+    return first != CCP_NAMELESS ? first : open_after(e, p, off);
+  }
   if (save(e, &n) != LUA_OK)
     return ccp_enc_refuse_saved(e);
   /* User code ran: a string may have died, another may have its address. */

@@ -200,6 +200,90 @@ describe("ccpool.register", function()
         os.remove(path)
       end)
 
+      it("carries userdata whose save looks them up in a table, as a key", function()
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        for round = 1, 2 do -- the second registration replaces the first
+          local paths = setmetatable({}, { __mode = "k" })
+          local function open(path)
+            local file = io.open(path)
+            paths[file] = path .. round
+            return file
+          end
+          local file, other = open("/dev/null"), open("/dev/zero")
+          ccpool.register("spec.keys" .. kind, { metatable = getmetatable(file),
+            save = function(f) return (paths[f]:gsub("%d$", "")) end, load = open })
+          local known, n, back = ex:submit(function(f, _)
+            local files = 0
+            for k, path in pairs(paths) do
+              if io.type(k) == "file" and path:find("^/dev/%a+" .. round .. "$") then
+                files = files + 1
+              end
+            end
+            return paths[f], files, f
+          end, file, other):result()
+          assert.equal("/dev/null" .. round, known)
+          assert.equal(2, n)
+          assert.equal("/dev/null" .. round, paths[back])
+          file:close()
+          other:close()
+        end
+      end)
+
+      it("carries functions whose upvalues hold what they themselves load", function()
+        local kept, log = {}, {}
+        local Class
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        local function get(v)
+          log[#log + 1] = v
+          kept[v] = kept[v] or Class.new(v)
+          return kept[v]
+        end
+        Class = new_class("spec.kept" .. kind, nil, get)
+        get(1)
+        for _ = 1, 2 do -- new to the worker, and known
+          local v, same = ex:submit(function(v)
+            local o = get(v)
+            return o:double(), o == kept[v]
+          end, 1):result()
+          assert.same({ 2, true }, { v, same })
+        end
+        assert.equal(1, ex:submit(function(f) return f(1).v end, get):result())
+      end)
+
+      for _, when in ipairs{ "before", "after" } do
+        it("carries a class beside its values, any number of times, registered " .. when, function()
+          local before <close> = make(1)
+          before:submit(math.sqrt, 4):result()
+          local Class = new_class("spec.beside" .. when .. kind)
+          local after <close> = make(1)
+          local ex, o = when == "before" and after or before, Class.new(1)
+          for _ = 1, 2 do
+            assert.is_true(ex:submit(function(x, a, b, list)
+              local meta = getmetatable(x)
+              return meta == a and a == b and a == list[1] and a == list[2]
+            end, o, Class, Class, { Class, Class }):result())
+          end
+        end)
+      end
+
+      it("makes whole what other values refer to in the parts of a type that is known", function()
+        local ex <close> = make(1)
+        ex:submit(math.sqrt, 4):result()
+        local Class = new_class("spec.parts" .. kind)
+        local zero = Class.new(0)
+        function Class.zero() return zero end
+        for _ = 1, 2 do
+          assert.equal(0, ex:submit(function(_, f) return f().v end, zero, Class.zero):result())
+          local o, new = zero, Class.new
+          assert.is_true(ex:submit(function()
+            local meta = getmetatable(o)
+            return meta == Class and meta == getmetatable(new(1)) and meta.__index == Class
+          end):result())
+        end
+      end)
+
       it("carries values made in a task and types registered in one", function()
         local ex <close> = make(1)
         local o = ex:submit(function()
