@@ -110,6 +110,13 @@ static void *change(ccp_nest *n, unsigned char *p, size_t old, size_t size) {
   return moved;
 }
 
+/* How large a block outside of the nest is, for C modules that use the state's
+** allocator and say 0, which malloc bears. */
+static size_t look_up(const ccp_nest *n, const void *p) {
+  size_t room = ccp_pages_room(&n->pages, p);
+  return room > 0 ? room : CCP_PAGES_MOST + 1;
+}
+
 static void *allocate(void *ud, void *p, size_t old, size_t size) {
   ccp_nest *n = ud;
   if (p == NULL) /* 'old' is a kind of object then */
@@ -120,6 +127,8 @@ static void *allocate(void *ud, void *p, size_t old, size_t size) {
     give(n, p, round_up(old));
     return NULL;
   }
+  if (old == 0)
+    old = look_up(n, p);
   if (size > 0)
     return change_outside(n, p, old, size);
   lose(n, p, old);

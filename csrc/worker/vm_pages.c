@@ -174,6 +174,18 @@ void ccp_pages_give(ccp_pages *ps, void *block, size_t size) {
     close_page(ps, which, g);
 }
 
+size_t ccp_pages_room(const ccp_pages *ps, const void *block) {
+  uintptr_t at = (uintptr_t)block;
+  for (ccp_chunk_of_pages *c = ps->chunks; c != NULL; c = c->next) {
+    uintptr_t first = (uintptr_t)page_at(c, 0);
+    if (at >= first && at < first + (uintptr_t)PAGE * c->cut) {
+      const ccp_page *g = page_at(c, (uint32_t)((at - first) / PAGE));
+      return g->step;
+    }
+  }
+  return 0;
+}
+
 void ccp_pages_fini(ccp_pages *ps) {
   while (ps->chunks != NULL) {
     ccp_chunk_of_pages *c = ps->chunks;

@@ -48,6 +48,11 @@ void *ccp_pages_take(ccp_pages *ps, size_t size);
 /* Gives it back; the size is the one it was taken with. */
 void ccp_pages_give(ccp_pages *ps, void *block, size_t size);
 
+/* How much room a block of theirs has; 0: it is not theirs. Looks at each
+ * chunk.
+ */
+size_t ccp_pages_room(const ccp_pages *ps, const void *block);
+
 /* Frees it all. */
 void ccp_pages_fini(ccp_pages *ps);
 

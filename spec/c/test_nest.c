@@ -188,6 +188,35 @@ static void a_chunk_fits_where_one_was(void) {
     free(between[i]);
   ccp_pages_fini(&ps);
 }
+
+/* Some C modules give blocks back without their size. */
+static void blocks_of_unknown_size_go_back(void) {
+  static const size_t sizes[] = {24, 256, 257, 100000};
+  ccp_nest nest;
+  lua_State *L = ccp_nest_open(&nest);
+  void *ud, *filler[CCP_NEST_BYTES / 256 + 1];
+  unsigned char *end = NULL;
+  lua_Alloc alloc = lua_getallocf(L, &ud);
+  size_t n = 0, count;
+  for (; n < sizeof filler / sizeof *filler; n++)
+    filler[n] = alloc(ud, NULL, 0, 256); /* the nest is full */
+  count = nest.pages.count;
+  for (int round = 0; round < 20000; round++)
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+      unsigned char *p = alloc(ud, NULL, 0, sizes[i]);
+      if (!CHECK(p != NULL))
+        return;
+      memset(p, 7, sizes[i]);
+      (void)alloc(ud, p, 0, 0);
+      if (round == 0)
+        end = sbrk(0);
+    }
+  CHECK(nest.pages.count <= count + 1);
+  CHECK(CCP_PAGES_MOST == 0 || (unsigned char *)sbrk(0) - end < 2 << 20);
+  while (n > 0)
+    (void)alloc(ud, filler[--n], 256, 0);
+  ccp_nest_close(&nest, L);
+}
 #endif
 
 /* What the stand-alone interpreter's state writes to stderr is what this one
@@ -240,6 +269,7 @@ int main(void) {
   RUN(warnings_are_those_of_lua);
 #if defined(__GLIBC__)
   RUN(a_chunk_fits_where_one_was);
+  RUN(blocks_of_unknown_size_go_back);
 #endif
   return check_tally();
 }
