@@ -155,7 +155,8 @@ describe("Array", function()
     for _ = 1, 100 do ccpool.Array("u8", 50000000):fill(1, 1, 1000) end
     collectgarbage()
     collectgarbage()
-    assert.equal(before, (core.shared_stats()))
+    -- what workers of other specs held may go meanwhile
+    assert.is_true(core.shared_stats() <= before)
   end)
 
   it("used after it was closed is a ClosedError", function()
