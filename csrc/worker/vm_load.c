@@ -10,11 +10,17 @@
 **
 ** A child process has only the thread that forked. If another held the lock
 ** then, the word names an earlier epoch of the process, and that means free.
+**
+** A child that was forked while a file was being opened would have the loader
+** of shared libraries as it stood half-way, and could open none itself. So who
+** forks waits until it is open, whoever forks.
 */
 #include "worker/vm_load.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -25,6 +31,7 @@
 #include "os/process.h"
 
 enum { FREE = 0, HELD = 1, WANTED = 2, STATES = 4 };
+enum { PATIENCE_S = 5 };
 
 /* Epoch of the process * STATES + state. Written and read by any thread that
 ** loads; taking it acquires, giving it releases. */
@@ -64,24 +71,71 @@ static void release(void) {
     ccp_futex_wake(&word, 1);
 }
 
+/* Held while a file is opened, by who holds the lock above, and around each
+** fork. `opens`: how often this thread does so. */
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+static CCP_LOCAL unsigned opens;
+static CCP_LOCAL int forks; /* this thread has taken it for a fork */
+
+static void begin_opening(void) {
+  if (opens++ == 0)
+    (void)pthread_mutex_lock(&opening);
+}
+
+static void end_opening(void) {
+  if (--opens == 0)
+    (void)pthread_mutex_unlock(&opening);
+}
+
+/* Not for ever: a finalizer that runs meanwhile may wait for who forks. */
+static void before_fork(void) {
+  struct timespec until;
+  (void)clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += PATIENCE_S;
+  forks = opens == 0 && pthread_mutex_timedlock(&opening, &until) == 0;
+}
+
+static void after_fork(void) {
+  if (forks)
+    (void)pthread_mutex_unlock(&opening);
+  forks = 0;
+}
+
+/* In a child no other thread is there that could hold it. */
+static void after_fork_child(void) {
+  static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+  if (opens == 0)
+    opening = fresh;
+  forks = 0;
+}
+
+/* Without memory for it forks do not wait. */
+static void watch_forks(void) {
+  (void)pthread_atfork(before_fork, after_fork, after_fork_child);
+}
+
 /* Calls the first upvalue with what is on the stack; its results remain. */
-static void call_in_turn(lua_State *L) {
+static void call_in_turn(lua_State *L, int opens_file) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   acquire();
+  if (opens_file)
+    begin_opening();
   int rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  if (opens_file)
+    end_opening();
   release();
   if (rc != LUA_OK)
     lua_error(L);
 }
 
 static int open_module(lua_State *L) {
-  call_in_turn(L);
+  call_in_turn(L, 0);
   return lua_gettop(L);
 }
 
 static int search(lua_State *L) {
-  call_in_turn(L);
+  call_in_turn(L, 1);
   if (lua_isfunction(L, 1)) {
     lua_pushvalue(L, 1);
     lua_pushcclosure(L, open_module, 1);
@@ -92,7 +146,9 @@ static int search(lua_State *L) {
 
 void ccp_load_in_turn(lua_State *L) {
   enum { FIRST = 3, LAST = 4 }; /* C modules, and submodules in their files */
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   int top = lua_gettop(L);
+  (void)pthread_once(&once, watch_forks);
   if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE &&
       lua_getfield(L, -1, "searchers") == LUA_TTABLE)
     for (int i = FIRST; i <= LAST; i++) {
