@@ -543,6 +543,11 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
       leave(L, c);
       return done(L, ud) ? CCP_OK : CCP_E_TIMEOUT;
     }
+    if (ccp_codec_owes(c->codec)) {
+      leave(L, c);
+      ccp_codec_settle(L, c->codec);
+      continue;
+    }
     if (!searched && focus) {
       searched = !search(c, focus);
       continue;

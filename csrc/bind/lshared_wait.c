@@ -42,6 +42,13 @@ static int over(const ccp_wait *w, int rc) {
          ccp_clock_now_ns() >= w->deadline_ns;
 }
 
+/* Before the first sleep: there is time. */
+static void settle(lua_State *L) {
+  const ccp_client *c = ccp_client_peek(L);
+  if (c)
+    ccp_codec_settle(L, c->codec);
+}
+
 static int nothing(lua_State *L) {
   (void)L;
   return 0;
@@ -65,7 +72,9 @@ static int breathe(lua_State *L) {
 int ccp_wait_again(lua_State *L, ccp_wait *w, int rc) {
   if (over(w, rc))
     return 0;
-  if (!w->first) {
+  if (w->first)
+    settle(L);
+  else {
     ccp_object_reap();
     (void)breathe(L);
   }
@@ -76,7 +85,9 @@ int ccp_wait_again(lua_State *L, ccp_wait *w, int rc) {
 int ccp_wait_again_safely(lua_State *L, ccp_wait *w, int rc, int *raised) {
   if (over(w, rc))
     return 0;
-  if (!w->first) {
+  if (w->first)
+    settle(L);
+  else {
     ccp_object_reap();
     lua_pushcfunction(L, breathe);
     *raised = lua_pcall(L, 0, 0, 0) != LUA_OK;

@@ -109,4 +109,10 @@ int ccp_decode(lua_State *L, const void *p, size_t len, size_t *used,
 int ccp_decode_in(lua_State *L, ccp_ctx *ctx, const void *p, size_t len,
                   size_t *used, const ccp_funcs *fs);
 
+/* What the last large message took does not count yet for the collector. */
+int ccp_codec_owes(const ccp_ctx *ctx);
+/* The state has a moment: now it counts, and the collector goes on if it is
+** due. Runs finalizers. */
+void ccp_codec_settle(lua_State *L, ccp_ctx *ctx);
+
 #endif

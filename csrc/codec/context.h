@@ -73,6 +73,7 @@ typedef struct ccp_ctx {
   lua_Integer custom_count;     /* registrations so far */
   lua_Integer custom_inherited; /* of them, before this state was a worker's */
   uint64_t types[CCP_TYPE_WORDS]; /* bit set if a metatable may be registered */
+  int later_kb;                   /* the last data took: see ccp_codec_settle */
   int is_worker;
   int names_built;
   uint64_t names_print; /* fingerprint of package.loaded when built */

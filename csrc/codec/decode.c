@@ -27,29 +27,49 @@ enum {
   SLOTS_TIMES = 4, /* string slots grow 16, 64, 256 */
   FLAT_MAX = 4,    /* values pushed without asking for stack */
   HINT_MAX = 40,
-  REST_FROM = 16 << 10,   /* bytes: less is made before the collector is due */
-  REST_TIMES = 32,        /* data takes no more than that, times its bytes */
-  REST_MOST = INT_MAX / 2 /* KiB */
+  REST_FROM = 16 << 10,    /* bytes: less is made before the collector is due */
+  REST_TIMES = 32,         /* data takes no more than that, times its bytes */
+  REST_MOST = INT_MAX / 2, /* KiB */
+  LATER_MOST = 64 << 10    /* KiB: more counts at once */
 };
 
 /* While data is made the collector rests: all of it is alive, and what it goes
 ** through half-made it goes through again, in generational mode as old. It is
-** lent more than the data takes, which it gives back: in the end it is as near
-** as it would be. The code of others, which may make garbage, does without. */
+** lent more than the data takes, which it gives back but for what was taken:
+** that counts when the state has nothing else to do, see ccp_codec_settle. What
+** is more than data may run the code of others, which may make garbage. */
 static void rest(ccp_dec *d) {
-  size_t kb = (size_t)(d->end - d->p) / 1024 * REST_TIMES;
-  if (d->lent_kb > 0 || kb < REST_FROM / 1024 * REST_TIMES ||
-      !lua_gc(d->L, LUA_GCISRUNNING))
+  size_t len = (size_t)(d->end - d->p), kb = len / 1024 * REST_TIMES;
+  if (d->lent_kb > 0 || len < REST_FROM || !lua_gc(d->L, LUA_GCISRUNNING))
     return;
+  ccp_codec_settle(d->L, d->ctx);
   d->lent_kb = kb < REST_MOST ? (int)kb : REST_MOST;
+  d->heap_kb = lua_gc(d->L, LUA_GCCOUNT);
   ccp_gc_credit(d->L, d->lent_kb);
 }
 
 static void end_rest(ccp_dec *d) {
-  int kb = d->lent_kb;
+  int kb = d->lent_kb, took;
   d->lent_kb = 0;
-  if (kb > 0)
-    ccp_gc_credit(d->L, -kb);
+  if (kb <= 0)
+    return;
+  took = lua_gc(d->L, LUA_GCCOUNT) - d->heap_kb;
+  if (took > 0 && took <= LATER_MOST && took < kb && d->ctx->later_kb == 0) {
+    d->ctx->later_kb = took;
+    kb -= took;
+  }
+  ccp_gc_credit(d->L, -kb);
+}
+
+int ccp_codec_owes(const ccp_ctx *ctx) {
+  return ctx->later_kb > 0;
+}
+
+void ccp_codec_settle(lua_State *L, ccp_ctx *ctx) {
+  int kb = ctx->later_kb;
+  ctx->later_kb = 0;
+  if (kb > 0 && lua_gc(L, LUA_GCISRUNNING))
+    ccp_gc_credit(L, -kb);
 }
 
 _Noreturn void ccp_dec_bad(ccp_dec *d, const char *why) {

@@ -52,6 +52,7 @@ typedef struct ccp_dec {
   int slots;        /* string slots on the stack */
   size_t depth;     /* open frames */
   int lent_kb;      /* above 0: the collector rests, see decode.c */
+  int heap_kb;      /* what there was when it began to */
 } ccp_dec;
 
 enum { CCP_DEC_LEVELS = 40 };

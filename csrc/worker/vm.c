@@ -118,6 +118,7 @@ static int serve(lua_State *L) {
     v->self->task = 0;
     send(v, status);
     v->retire = spent(v, status);
+    ccp_codec_settle(L, v->caller.codec);
   }
   return 0;
 }

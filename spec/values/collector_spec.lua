@@ -1,5 +1,5 @@
---- The collector rests while a message of data is decoded, and is as near afterwards as it
--- would have been.
+--- The collector rests while a message of data is decoded, and is as near as it would have
+-- been as soon as the state has nothing else to do.
 
 local assert, describe, it = assert, describe, it
 local _ENV = _G -- luacheck: ignore
@@ -61,6 +61,65 @@ describe("the collector", function()
       local cycles, peak = alone(take, queue, mode, again)
       assert.is_true(cycles >= again // 4, ("%d cycles"):format(cycles))
       assert.is_true(peak < 6 * SIZE, ("%.0f KiB of %.0f"):format(peak, SIZE))
+    end)
+  end
+
+  if _VERSION == "Lua 5.4" then
+    it("goes on in a worker when the reply is sent", function()
+      local count_cycles = [[
+        collectgarbage("generational")
+        cycles = 0
+        local function watch()
+          setmetatable({}, { __gc = function()
+            cycles = cycles + 1
+            watch()
+          end })
+        end
+        watch()
+        collectgarbage()
+        cycles = 0
+      ]]
+      for _, kind in ipairs { "ThreadPoolExecutor", "ProcessPoolExecutor" } do
+        local ex <close> = ccpool[kind](1)
+        ex:submit(function(text) load(text)() end, count_cycles):result(PATIENCE)
+        local function seen() return _G.cycles end
+        local before, first
+        for _ = 1, 20 do -- a process begins with room for several
+          before = ex:submit(seen):result(PATIENCE)
+          first = first or before
+          assert.equal(before, ex:submit(seen, records(RECORDS)):result(PATIENCE))
+        end
+        assert.is_true(before > first)
+      end
+    end)
+
+    it("goes on when its state waits", function()
+      local queue, gate = ccpool.Queue(), ccpool.Event()
+      queue:put(records(RECORDS))
+      queue:put(records(RECORDS))
+      local ex <close> = ccpool.ThreadPoolExecutor(1)
+      local seen = ex:submit(function(q, event)
+        local pool = require "ccpool".ThreadPoolExecutor(1)
+        local stuck = pool:submit(function(e) e:wait() end, event)
+        local waits = {
+          function() event:wait(0.001) end,
+          function() pcall(stuck.result, stuck, 0.001) end,
+        }
+        local cycles, counts = 0, {}
+        collectgarbage("generational")
+        for i = 1, #waits do
+          collectgarbage()
+          setmetatable({}, { __gc = function() cycles = cycles + 1 end })
+          q:get()
+          counts[#counts + 1] = cycles
+          waits[i]()
+          counts[#counts + 1] = cycles
+        end
+        event:set()
+        pool:shutdown()
+        return counts
+      end, queue, gate):result(PATIENCE)
+      assert.same({ 0, 1, 1, 2 }, seen)
     end)
   end
 
