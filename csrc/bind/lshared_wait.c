@@ -22,12 +22,16 @@ ccp_wait ccp_wait_begin(int64_t deadline_ns) {
   return (ccp_wait){deadline_ns, 0, 1};
 }
 
-/* The first try does not sleep: it needs no clock. */
+/* The first try does not sleep: it needs no clock. Before the others there is
+** time for the collector. */
 int64_t ccp_wait_until(lua_State *L, ccp_wait *w) {
+  ccp_ctx *codec;
   const ccp_client *c;
   int64_t slice;
   if (w->first)
     return w->until_ns = 0;
+  if ((codec = ccp_codec_peek(L)) != NULL)
+    ccp_codec_settle(L, codec);
   c = ccp_client_peek(L);
   slice =
       ccp_clock_now_ns() + (c && c->in_flight_n > 0 ? BUSY_SLICE_NS : SLICE_NS);
@@ -40,13 +44,6 @@ static int over(const ccp_wait *w, int rc) {
     return 1;
   return w->deadline_ns != CCP_NEVER && rc == CCP_E_TIMEOUT &&
          ccp_clock_now_ns() >= w->deadline_ns;
-}
-
-/* Before the first sleep: there is time. */
-static void settle(lua_State *L) {
-  const ccp_client *c = ccp_client_peek(L);
-  if (c)
-    ccp_codec_settle(L, c->codec);
 }
 
 static int nothing(lua_State *L) {
@@ -72,9 +69,7 @@ static int breathe(lua_State *L) {
 int ccp_wait_again(lua_State *L, ccp_wait *w, int rc) {
   if (over(w, rc))
     return 0;
-  if (w->first)
-    settle(L);
-  else {
+  if (!w->first) {
     ccp_object_reap();
     (void)breathe(L);
   }
@@ -85,9 +80,7 @@ int ccp_wait_again(lua_State *L, ccp_wait *w, int rc) {
 int ccp_wait_again_safely(lua_State *L, ccp_wait *w, int rc, int *raised) {
   if (over(w, rc))
     return 0;
-  if (w->first)
-    settle(L);
-  else {
+  if (!w->first) {
     ccp_object_reap();
     lua_pushcfunction(L, breathe);
     *raised = lua_pcall(L, 0, 0, 0) != LUA_OK;

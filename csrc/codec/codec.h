@@ -35,6 +35,8 @@ enum { CCP_WHAT_EARLY = -2, CCP_WHAT_NEW = -3 };
 ** errors. */
 typedef struct ccp_ctx ccp_ctx;
 ccp_ctx *ccp_codec_of(lua_State *L);
+/* The same, but NULL if none was made. Raises nothing. */
+ccp_ctx *ccp_codec_peek(lua_State *L);
 
 /* The `purpose` of the message that a registered type's value is saved for: who
 ** saves asks that first. */

@@ -166,6 +166,10 @@ void ccp_scratch_give(ccp_scratch *s) {
   s->busy = 0;
 }
 
+ccp_ctx *ccp_codec_peek(lua_State *L) {
+  return find(L);
+}
+
 ccp_ctx *ccp_codec_of(lua_State *L) {
   return ccp_ctx_get(L);
 }
