@@ -59,8 +59,7 @@ static int raise_bad_news(lua_State *L, const hearing *h) {
 
 /* broadcast(executor, fn, ...): the executor has a pool. */
 static int core_broadcast(lua_State *L) {
-  ccp_what what = {"argument", 0, 0};
-  int n = lua_gettop(L), rc, draft;
+  int n = lua_gettop(L), rc;
   ccp_executor *ex = ccp_executor_check(L, 1);
   ccp_buf *out;
   hearing h = {NULL, 0};
@@ -73,11 +72,7 @@ static int core_broadcast(lua_State *L) {
                            "a task of this executor cannot wait for its "
                            "broadcast");
   out = ccp_client_draft(L, ex->client, CCP_FRAME);
-  draft = ccp_client_draft_of(ex->client, out);
-  what.purpose = CCP_LENT_TO(draft);
-  rc = ccp_encode_call(L, 2, n - 1, what, out, ccp_pool_funcs(h.pool));
-  if (rc == CCP_OK)
-    ccp_sharing_lend_pool(L, ex->client, draft, h.pool);
+  rc = ccp_executor_encode(L, ex, 2, n - 1, "argument", out);
   if (rc == CCP_OK)
     rc = ccp_pool_broadcast(h.pool, out->data, out->len, &h.number);
   ccp_client_drafted(ex->client, out);

@@ -186,6 +186,11 @@ static void of_cancel(lua_State *L, const void *reason, size_t len) {
   lua_remove(L, -2);
 }
 
+int ccp_error_is_hook(lua_State *L, lua_Debug *ar) {
+  return lua_getinfo(L, "n", ar) && ar->namewhat &&
+         strcmp(ar->namewhat, "hook") == 0;
+}
+
 void ccp_error_broken(lua_State *L) {
   luaL_checkstack(L, 6, NULL);
   lua_pushfstring(L, "the executor is broken: %s", luaL_tolstring(L, -1, NULL));

@@ -25,6 +25,9 @@ int ccp_error_raise(lua_State *L, int code, const char *what);
 ** belongs to. */
 int ccp_error_raise_unsendable(lua_State *L, const char *what);
 
+/* Is what runs at that level, as lua_getstack gave it, a hook? */
+int ccp_error_is_hook(lua_State *L, lua_Debug *ar);
+
 /* Replaces the error value on top by the BrokenExecutorError it caused. */
 void ccp_error_broken(lua_State *L);
 

@@ -149,37 +149,39 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   return pool;
 }
 
+int ccp_executor_encode(lua_State *L, ccp_executor *ex, int first, int n,
+                        const char *noun, ccp_buf *out) {
+  ccp_pool *pool = ex->handle->pool;
+  int draft = ccp_client_draft_of(ex->client, out);
+  const ccp_what what = {noun, 0, CCP_LENT_TO(draft)};
+  int rc = ccp_encode_call(L, first, n, what, out, ccp_pool_funcs(pool));
+  if (rc == CCP_OK)
+    ccp_sharing_lend_pool(L, ex->client, draft, pool);
+  return rc;
+}
+
 /* The messages of the prelude, see vm_prepare.c. */
 static int encode_prelude(lua_State *L, ccp_executor *ex, int last,
                           int is_process, ccp_buf *out) {
   const struct ccp_funcs *funcs = ccp_pool_funcs(ex->handle->pool);
-  int draft = ccp_client_draft_of(ex->client, out);
-  const ccp_what call = {"initargs", 0, CCP_LENT_TO(draft)};
   int rc = CCP_OK, initialized = !lua_isnoneornil(L, 6);
   ccp_buf_reset(out);
   luaL_checkstack(L, 12, "too many initargs");
   if (!is_process)
     rc = ccp_encode_setup(L, 5, out, funcs, initialized);
   if (rc == CCP_OK && initialized)
-    rc = ccp_encode_call(L, 6, last - 5, call, out, funcs);
-  if (rc == CCP_OK)
-    ccp_sharing_lend_pool(L, ex->client, draft, ex->handle->pool);
+    rc = ccp_executor_encode(L, ex, 6, last - 5, "initargs", out);
   ccp_codec_types_known(L, funcs->uid, is_process);
   return rc;
 }
 
 static int encode_finalizer(lua_State *L, ccp_executor *ex, ccp_buf *out) {
-  int draft = ccp_client_draft_of(ex->client, out);
-  const ccp_what call = {"finalizer", 0, CCP_LENT_TO(draft)};
-  ccp_pool *pool = ex->handle->pool;
   int rc = CCP_OK;
   ccp_buf_reset(out);
   if (lua_getfield(L, 4, "finalizer") != LUA_TNIL) {
-    rc = ccp_encode_call(L, lua_gettop(L), 1, call, out, ccp_pool_funcs(pool));
+    rc = ccp_executor_encode(L, ex, lua_gettop(L), 1, "finalizer", out);
     if (rc == CCP_OK)
-      ccp_sharing_lend_pool(L, ex->client, draft, pool);
-    if (rc == CCP_OK)
-      rc = ccp_pool_set_finalizer(pool, out->data, out->len);
+      rc = ccp_pool_set_finalizer(ex->handle->pool, out->data, out->len);
   }
   if (rc != CCP_E_NOTSENDABLE) /* its path is on the top */
     lua_pop(L, 1);

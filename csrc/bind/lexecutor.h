@@ -39,6 +39,12 @@ ccp_executor *ccp_executor_check(lua_State *L, int arg);
 /* The same, and leaves its userdata on the stack. */
 ccp_executor *ccp_executor_push(lua_State *L, int arg);
 
+/* As ccp_encode_call, for its pool, which is lent the objects that the values
+** name: the message is read until the pool's end. `out` is a draft of the
+** client's. Raises. */
+int ccp_executor_encode(lua_State *L, ccp_executor *ex, int first, int n,
+                        const char *noun, ccp_buf *out);
+
 /* How many workers it may have now: other states may resize it. */
 uint32_t ccp_executor_size(const ccp_executor *ex);
 

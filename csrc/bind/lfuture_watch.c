@@ -26,19 +26,17 @@ typedef struct ccp_calling {
   int by_hook;
 } calling;
 
-/* Message handler. Ctrl-C, and the end of a task that is told
-** to stop, are errors that a hook raises; what is called from a hook says so.
-** Only the levels above the call count: it may itself stand in a handler. */
+/* Message handler. Ctrl-C, and the end of a task that is told to stop, are
+** errors that a hook raises; what is called from a hook says so. Only the
+** levels above the call count: it may itself stand in a handler. */
 static int note_hook(lua_State *L) {
   const ccp_client *c = ccp_client_peek(L); /* NULL: forked meanwhile */
   calling *call = c ? c->call : NULL;
   lua_Debug ar;
   for (int i = 0; call && !call->by_hook && lua_getstack(L, i, &ar) &&
                   ar.i_ci != call->here.i_ci;
-       i++) {
-    (void)lua_getinfo(L, "n", &ar);
-    call->by_hook = ar.namewhat && strcmp(ar.namewhat, "hook") == 0;
-  }
+       i++)
+    call->by_hook = ccp_error_is_hook(L, &ar);
   return 1;
 }
 

@@ -123,13 +123,13 @@ static int put(lua_State *L, int64_t deadline_ns, const char *full) {
   item.len = s->out.len;
   item.is_block = s->out.is_block && item.len > CCP_ITEM_INLINE;
   rc = ccp_queue_put(q, &item, ccp_wait_until(L, &w));
-  if (rc == CCP_OK) {
-    sent(&s->out, &item);
-    ccp_sharing_untrack(&s->track);
-  } else if (ccp_wait_again(L, &w, rc))
+  if (rc != CCP_OK && ccp_wait_again(L, &w, rc))
     rc = put_later(L, q, &item, s, &w);
-  else
+  else {
+    if (rc == CCP_OK)
+      sent(&s->out, &item);
     ccp_sharing_untrack(&s->track);
+  }
   if (rc != CCP_OK)
     return put_failed(L, rc, full);
   lua_pushboolean(L, 1);

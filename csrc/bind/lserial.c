@@ -8,6 +8,7 @@
 
 #include <lauxlib.h>
 
+#include "bind/lerror.h"
 #include "bind/lfuture.h"
 #include "os/clock.h"
 #include "os/codes.h"
@@ -84,8 +85,7 @@ static int protected_item(lua_State *L) {
 ** hand: it is kept, to be known again by the calls around this one. */
 static int take_message(lua_State *L) {
   lua_Debug ar;
-  if (lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && ar.namewhat &&
-      strcmp(ar.namewhat, "hook") == 0) {
+  if (lua_getstack(L, 0, &ar) && ccp_error_is_hook(L, &ar)) {
     lua_pushvalue(L, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &interrupt_key);
   }

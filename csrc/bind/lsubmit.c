@@ -128,6 +128,13 @@ static size_t encode_quick(lua_State *L, const ccp_executor *ex, int n,
   return (size_t)(p - to);
 }
 
+/* Gives up the draft that holds a call, and takes back what that was lent. */
+static void drop_call(lua_State *L, ccp_client *c, const ccp_buf *out) {
+  ccp_sharing_lent(L, c, ccp_client_draft_of(c, out));
+  ccp_sharing_return(L);
+  ccp_client_drafted(c, out);
+}
+
 /* Encodes function and arguments [2, n] into a buffer of the client's, which is
 ** to be given back, as is what it was lent. */
 static ccp_buf *encode_call(lua_State *L, ccp_executor *ex, int n,
@@ -136,20 +143,17 @@ static ccp_buf *encode_call(lua_State *L, ccp_executor *ex, int n,
   ccp_what what = {noun, 0, 0};
   const unsigned char kind = CCP_BODY_CALL;
   ccp_buf *out;
-  int draft, rc;
+  int rc;
   luaL_checkstack(L, 8, "too many arguments");
   out = ccp_client_draft(L, c, CCP_FRAME);
-  draft = ccp_client_draft_of(c, out);
-  what.purpose = CCP_LENT_TO(draft);
+  what.purpose = CCP_LENT_TO(ccp_client_draft_of(c, out));
   rc = ccp_buf_put(out, &kind, 1);
   if (rc == CCP_OK)
     rc = ccp_encode_call_in(L, c->codec, 2, n - 1, what, out,
                             ex->handle ? ccp_pool_funcs(ex->handle->pool)
                                        : &ccp_funcs_home);
   if (rc != CCP_OK) {
-    ccp_sharing_lent(L, c, draft);
-    ccp_sharing_return(L);
-    ccp_client_drafted(c, out);
+    drop_call(L, c, out);
     (void)ccp_error_raise(L, rc, NULL);
   }
   return out;
@@ -254,10 +258,7 @@ static int core_initialize(lua_State *L) {
 static int core_check_finalizer(lua_State *L) {
   int n = lua_gettop(L);
   ccp_executor *ex = ccp_executor_push(L, 1);
-  ccp_buf *out = encode_call(L, ex, n, "finalizer");
-  ccp_sharing_lent(L, ex->client, ccp_client_draft_of(ex->client, out));
-  ccp_sharing_return(L);
-  ccp_client_drafted(ex->client, out);
+  drop_call(L, ex->client, encode_call(L, ex, n, "finalizer"));
   return 0;
 }
 

@@ -128,10 +128,8 @@ static int look(ccp_enc *e, const void *p, size_t off, uint64_t *word) {
 ** are what stands there: no reference may lead to a reference. */
 static int put_type(ccp_enc *e, const void *p) {
   const void *entry = lua_topointer(e->L, -1);
-  uint64_t word;
-  if (ccp_memo_has(&e->s->seen, entry) &&
-      ccp_memo_add(&e->s->seen, entry, 0, &word) == 1)
-    ccp_memo_set(&e->s->seen, p, word);
+  if (ccp_memo_has(&e->s->seen, entry))
+    ccp_memo_set(&e->s->seen, p, ccp_memo_value(&e->s->seen, entry));
   return ccp_enc_put_type(e);
 }
 

@@ -134,6 +134,10 @@ int ccp_memo_has(const ccp_memo *m, const void *key) {
   return m->used > 0 && (uint16_t)probe(m, key)->word == m->stamp;
 }
 
+uint64_t ccp_memo_value(const ccp_memo *m, const void *key) {
+  return probe(m, key)->word >> 16;
+}
+
 void ccp_memo_set(ccp_memo *m, const void *key, uint64_t value) {
   fill(m, probe(m, key), key, value);
 }

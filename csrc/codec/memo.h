@@ -40,6 +40,8 @@ void ccp_memo_fetch(const ccp_memo *m, const void *key);
 
 /* Is that key there? */
 int ccp_memo_has(const ccp_memo *m, const void *key);
+/* The value of a key that is there. */
+uint64_t ccp_memo_value(const ccp_memo *m, const void *key);
 
 /* Changes the value of a key that is there. */
 void ccp_memo_set(ccp_memo *m, const void *key, uint64_t value);

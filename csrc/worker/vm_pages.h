@@ -49,8 +49,7 @@ void *ccp_pages_take(ccp_pages *ps, size_t size);
 void ccp_pages_give(ccp_pages *ps, void *block, size_t size);
 
 /* How much room a block of theirs has; 0: it is not theirs. Looks at each
- * chunk.
- */
+** chunk. */
 size_t ccp_pages_room(const ccp_pages *ps, const void *block);
 
 /* Frees it all. */

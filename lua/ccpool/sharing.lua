@@ -13,13 +13,17 @@ local core = require "ccpool.core"
 local Guard = { __name = "ccpool.Guard" }
 Guard.__index = Guard
 
+--- Releases; that it is not held any more is blamed on the caller's caller.
+local function release(lock)
+  local ok, err = pcall(lock.release, lock)
+  if not ok then error(err, 3) end
+end
+
 function Guard:release()
   if getmetatable(self) ~= Guard then error("bad self of 'release' (call it with a colon)", 2) end
   local held = self._held
   self._held = nil
-  if not held then return end
-  local ok, err = pcall(held.release, held)
-  if not ok then error(err, 2) end -- somebody has released it already
+  if held then release(held) end -- fails if somebody has released it already
 end
 
 Guard.__close = Guard.release
@@ -92,9 +96,7 @@ end
 
 function Condition:release()
   check_self(self, "release")
-  local own = self:get_lock()
-  local ok, err = pcall(own.release, own)
-  if not ok then error(err, 2) end -- it is not held: blamed on the caller
+  release(self:get_lock())
 end
 
 function Condition:wait_for(predicate, timeout)

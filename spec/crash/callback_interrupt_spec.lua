@@ -16,12 +16,7 @@ local function interrupt()
 end
 ]]
 
-local function run(text)
-  local out, code, err = pools.run_script(HEAD .. text)
-  assert.equal("", err)
-  assert.equal(0, code)
-  return out
-end
+local function run(text) return pools.output_of(HEAD .. text) end
 
 describe("Ctrl-C in a done callback #crash", function()
   for name, call in pairs{

@@ -17,12 +17,7 @@ local function counts()
 end
 ]]
 
-local function run(text)
-  local out, code, err = pools.run_script(HEAD .. text)
-  assert.equal("", err)
-  assert.equal(0, code)
-  return out
-end
+local function run(text) return pools.output_of(HEAD .. text) end
 
 describe("Ctrl-C in a task that runs inline #crash", function()
   it("interrupts submit", function()

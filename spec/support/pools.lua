@@ -57,6 +57,13 @@ function M.run_script(text)
   return out, tonumber(code), err
 end
 
+--- The same; it must end well and write no errors. Gives what it wrote.
+function M.output_of(text)
+  local out, code, err = M.run_script(text)
+  assert(err == "" and code == 0, ("exit code %s; stderr: %s"):format(code, err))
+  return out
+end
+
 --- For specs that leave failed futures behind: gives what to call before, and after.
 function M.unheard()
   local default = ccpool.on_unhandled_error
