@@ -69,7 +69,7 @@ static int executor__gc(lua_State *L) {
   ccp_handle *h = ex->handle;
   ex->handle = NULL;
   ex->shut = 1;
-  if (ex->by_caller.trace && ex->client->epoch == ccp_process_epoch())
+  if (ex->by_caller.trace && ex->epoch == ccp_process_epoch())
     (void)ccp_trace_close(ex->by_caller.trace); /* a copy has no file to end */
   ex->by_caller.trace = NULL;
   if (!h)
@@ -87,6 +87,7 @@ static ccp_executor *new_executor(lua_State *L) {
   ccp_executor *ex = lua_newuserdatauv(L, sizeof *ex, 1);
   memset(ex, 0, sizeof *ex);
   ex->magic = CCP_EXECUTOR_MAGIC;
+  ex->epoch = ccp_process_epoch();
   ex->client = c;
   ex->by_caller.grace_ns = CCP_NS_PER_S;
   (void)lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);

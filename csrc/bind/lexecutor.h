@@ -18,7 +18,8 @@ enum ccp_overflow { CCP_OVER_BLOCK, CCP_OVER_ERROR, CCP_OVER_CALLER_RUNS };
 typedef struct ccp_executor {
   uint32_t magic;
   uint32_t max_workers;
-  ccp_client *client;    /* borrowed: anchored in the registry */
+  uint32_t epoch;        /* of the process that made it, or runs inline by it */
+  ccp_client *client;    /* borrowed: anchored in that process's registry */
   ccp_handle *handle;    /* borrowed; NULL: runs inline */
   uint8_t queue_limited; /* the pool has a max_queue */
   uint8_t overflow;      /* enum ccp_overflow */

@@ -4,6 +4,8 @@
 */
 #include "bind/lexecutor.h"
 
+#include "os/process.h"
+
 /* NULL: it is none. Else its userdata is on the stack. */
 static ccp_executor *push(lua_State *L, int arg) {
   ccp_executor *ex = NULL;
@@ -24,6 +26,16 @@ static const char *why_not(const ccp_executor *ex) {
   return NULL;
 }
 
+/* What runs inline does so in a descendant, too: by the client that the state
+** has there. The ancestor's may be collected, and its trace is not written. */
+static void settle_in(lua_State *L, ccp_executor *ex) {
+  if (ex->handle || ex->epoch == ccp_process_epoch())
+    return;
+  ex->client = ccp_client_get(L);
+  ex->by_caller.trace = NULL;
+  ex->epoch = ccp_process_epoch();
+}
+
 ccp_executor *ccp_executor_push(lua_State *L, int arg) {
   ccp_executor *ex = push(L, arg);
   const char *why;
@@ -32,6 +44,7 @@ ccp_executor *ccp_executor_push(lua_State *L, int arg) {
   why = why_not(ex);
   if (why)
     luaL_error(L, "%s", why);
+  settle_in(L, ex);
   return ex;
 }
 

@@ -100,7 +100,8 @@ void ccp_map_close(ccp_map *m) {
   }
   m->closed = 1;
   /* in a descendant the chunks' blocks are the ancestor's */
-  ours = !m->handle || (m->handle->pool && ccp_pool_is_ours(m->handle->pool));
+  ours = m->epoch == ccp_process_epoch() &&
+         (!m->handle || (m->handle->pool && ccp_pool_is_ours(m->handle->pool)));
   if (m->handle && ours)
     for (c = m->first; c; c = c->behind)
       ccp_pool_cancel_chunk(m->handle->pool, c);
@@ -314,7 +315,7 @@ static ccp_chunk *advance(lua_State *L, ccp_map *m) {
   ccp_chunk *c;
   if (m->closed)
     return NULL;
-  if (m->handle && !ccp_pool_is_ours(m->handle->pool))
+  if (m->epoch != ccp_process_epoch())
     luaL_error(L, "this iterator belongs to the process that made it");
   if (m->filling)
     luaL_error(L, "a map's source must not step the map itself");
@@ -406,6 +407,7 @@ static ccp_map *push_map(lua_State *L, ccp_executor *ex) {
   ccp_map *m = lua_newuserdatauv(L, sizeof *m, 3);
   memset(m, 0, sizeof *m);
   m->magic = MAGIC;
+  m->epoch = ccp_process_epoch();
   m->ex = ex;
   m->n = -1;
   ccp_buf_init(&m->fn);

@@ -18,6 +18,7 @@ enum ccp_map_filling { CCP_MAP_CALLED = 1, CCP_MAP_BUSY, CCP_MAP_FILLED };
 
 typedef struct ccp_map {
   uint32_t magic;
+  uint32_t epoch;
   ccp_executor *ex;   /* borrowed: user value CCP_MAP_EXECUTOR anchors it */
   ccp_handle *handle; /* borrowed and counted; NULL: runs inline */
   ccp_buf fn;         /* message of the function */

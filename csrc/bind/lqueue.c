@@ -8,6 +8,7 @@
 #include "bind/lshared.h"
 #include "bind/lsync.h"
 #include "os/codes.h"
+#include "os/process.h"
 #include "shared/arena.h"
 #include "shared/keeping.h"
 #include "shared/queue.h"
@@ -34,9 +35,12 @@ static int queue_new(lua_State *L) {
 typedef struct parked {
   ccp_buf out;
   ccp_names track;
+  uint32_t epoch;
 } parked;
 
 static void drop(parked *p) {
+  if (p->epoch != ccp_process_epoch())
+    (void)ccp_buf_detach(&p->out); /* a copy: the block is an ancestor's */
   ccp_sharing_untrack(&p->track);
   free(p->track.list);
   p->track = (ccp_names){NULL, 0, 0};
@@ -63,7 +67,7 @@ static int new_parked(lua_State *L) {
 /* Takes the message before anything else: a finalizer may put something while
 ** its place is made. */
 static parked *park(lua_State *L, ccp_sharing *s) {
-  parked now = {s->out, s->track}, *p;
+  parked now = {s->out, s->track, s->epoch}, *p;
   s->track = (ccp_names){NULL, 0, 0};
   ccp_buf_init(&s->out);
   s->out.blocks = now.out.blocks;

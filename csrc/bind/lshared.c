@@ -271,9 +271,23 @@ static void abandon(ccp_sharing *s) {
   }
 }
 
+/* A child holds nothing yet; and the blocks that its buffers lie in are its
+** parent's, who goes on writing to them. */
+static void see_epoch(ccp_sharing *s) {
+  if (s->epoch == ccp_process_epoch())
+    return;
+  s->epoch = ccp_process_epoch();
+  s->held.n = 0;
+  s->drafts.n = s->stored = 0;
+  (void)ccp_buf_detach(&s->out);
+  for (int i = 0; i < CCP_DRAFTS; i++)
+    (void)ccp_buf_detach(&s->outs[i]);
+}
+
 static int sharing__gc(lua_State *L) {
   ccp_sharing *s = lua_touserdata(L, 1);
-  if (s->held.n > 0 && s->epoch == ccp_process_epoch())
+  see_epoch(s);
+  if (s->held.n > 0)
     abandon(s);
   ccp_sharing_untrack(&s->track);
   free(s->held.list);
@@ -333,11 +347,7 @@ ccp_sharing *ccp_sharing_get(lua_State *L) {
   lua_pop(L, 1);
   if (!s)
     return make_sharing(L);
-  if (s->epoch != ccp_process_epoch()) { /* a child holds nothing yet */
-    s->epoch = ccp_process_epoch();
-    s->held.n = 0;
-    s->drafts.n = s->stored = 0;
-  }
+  see_epoch(s);
   return s;
 }
 

@@ -3,6 +3,8 @@ local pools = require "spec.support.pools"
 
 local task = pools.task
 
+local PATIENCE = 30 -- seconds; reached only by what is broken
+
 describe("SerialExecutor", function()
   it("has run a task when submit returns", function()
     local ex <close> = ccpool.SerialExecutor()
@@ -93,5 +95,27 @@ describe("SerialExecutor", function()
   it("passes interrupts of the task's own through as errors", function()
     local ex <close> = ccpool.SerialExecutor()
     assert.equal("no", (ex:submit(error, "no"):exception()))
+  end)
+
+  it("works on in a forked process, which is not its maker's any more", function()
+    local ex <close> = ccpool.SerialExecutor()
+    local step = ex:map(math.sqrt, { 1, 4 })
+    _G.inherited = { ex = ex, step = step }
+    local processes <close> = ccpool.ProcessPoolExecutor(1)
+    local child = processes:submit(function()
+      local g = _G.inherited
+      -- the state gets a client of its own, and the inherited one may go
+      require("ccpool").SerialExecutor():submit(math.sqrt, 1)
+      for _ = 1, 4 do collectgarbage() end
+      local root = g.ex:submit(math.sqrt, 16):result()
+      local ok, err = pcall(g.step)
+      return root, g.ex:map(math.sqrt, { 9 }):collect()[1], ok, err
+    end)
+    _G.inherited = nil
+    local root, mapped, ok, err = child:result(PATIENCE)
+    assert.same({ 4, 3, false }, { root, mapped, ok })
+    assert.matches("belongs to the process", err)
+    assert.same({ 1, 1 }, { step() })
+    assert.same({ 2, 2 }, { step() })
   end)
 end)

@@ -171,6 +171,26 @@ describe("Queue", function()
     assert.equal("inherited", q:get(0))
   end)
 
+  it("put to by a forked process leaves its parent's messages alone", function()
+    local q, other = ccpool.Queue(), ccpool.Queue()
+    local message = { ("x"):rep(3000), ("y"):rep(800) }
+    local function fill_buffers(n) -- they have grown into shared memory then, and stay there
+      for _ = 1, n do
+        other:put(message)
+        assert.same(message, other:get(0))
+      end
+    end
+    fill_buffers(4)
+    local ex <close> = ccpool.ProcessPoolExecutor(1)
+    ex:submit(function(queue)
+      for _ = 1, 4 do queue:put(("a"):rep(100000)) end
+      for _ = 1, 20 do queue:put(("b"):rep(5000)) end
+    end, q):result(PATIENCE)
+    fill_buffers(4)
+    for _ = 1, 4 do assert.is_true(q:get(0) == ("a"):rep(100000)) end
+    for _ = 1, 20 do assert.is_true(q:get(0) == ("b"):rep(5000)) end
+  end)
+
   it("loses and doubles nothing: four producers, four consumers, mixed", function()
     local EACH = 3000
     local q, out = ccpool.Queue(100), ccpool.Queue()
