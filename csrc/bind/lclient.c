@@ -59,28 +59,35 @@ static int is_over(const ccp_client *c) {
 }
 
 /* No Lua here: futures are not delivered any more. */
-static void wait_closed(ccp_client *c) {
+static void take_outcomes(ccp_client *c) {
   ccp_task *next;
+  for (ccp_handle *h = c->handles; h; h = h->next) {
+    if (h->party)
+      continue; /* its tasks end with its party */
+    ccp_pool_drain(h->pool);
+    for (ccp_task *t = ccp_pool_take(h->pool, NULL); t; t = next) {
+      next = t->taken;
+      if (t->is_chunk)
+        ccp_map_deliver(ccp_chunk_of(t));
+      else
+        ccp_future_missed(c, t);
+    }
+  }
+}
+
+/* A pool is closed after its last outcome has come in: what is there then was
+** all. */
+static void wait_closed(ccp_client *c) {
   shutdown_all(c);
   while (!is_over(c)) {
     uint32_t word = atomic_load(&c->bell->word);
-    for (ccp_handle *h = c->handles; h; h = h->next) {
-      if (h->party)
-        continue; /* its tasks end with its party */
-      ccp_pool_drain(h->pool);
-      for (ccp_task *t = ccp_pool_take(h->pool, NULL); t; t = next) {
-        next = t->taken;
-        if (t->is_chunk)
-          ccp_map_deliver(ccp_chunk_of(t));
-        else
-          ccp_future_missed(c, t);
-      }
-    }
+    take_outcomes(c);
     atomic_store_explicit(&c->bell->state, CCP_ASLEEP, memory_order_seq_cst);
     if (!is_over(c) && !stirs(c))
       (void)ccp_futex_wait(&c->bell->word, word, ccp_clock_now_ns() + SLICE_NS);
     atomic_store_explicit(&c->bell->state, CCP_AWAY, memory_order_seq_cst);
   }
+  take_outcomes(c);
   ccp_hands_end(c); /* the daemons */
 }
 
