@@ -164,6 +164,25 @@ int luaopen_touchy(lua_State *L) { return open(L); }
 int luaopen_touchy_sub(lua_State *L) { return open(L); }
 ]]
 
+-- Its constructor tells when it has begun, and takes its time.
+local SLOW = [[
+typedef struct lua_State lua_State;
+void lua_pushboolean(lua_State *L, int b);
+int open(const char *path, int flags, ...);
+long write(int fd, const void *p, unsigned long n);
+int close(int fd);
+int usleep(unsigned usec);
+static volatile int whole;
+__attribute__((constructor)) static void begin(void) {
+  int fd = open("%s", 1);
+  write(fd, "!", 1);
+  close(fd);
+  usleep(200000);
+  whole = 1;
+}
+int luaopen_slow(lua_State *L) { lua_pushboolean(L, whole); return 1; }
+]]
+
 describe("C modules", function()
   local dir, gone = folder()
   write(dir .. "/touchy.c", SOURCE)
@@ -174,7 +193,10 @@ describe("C modules", function()
     return os.execute(("%s -shared -fPIC -o %s/%s.so %s/%s.c 2>/dev/null")
       :format(os.getenv("CC") or "cc", dir, name, dir, name))
   end
-  local can_build = built "touchy" and built "unhappy"
+  local fifo = dir .. "/begun"
+  write(dir .. "/slow.c", SLOW:format(fifo))
+  local can_build = built "touchy" and built "unhappy" and built "slow"
+    and os.execute("mkfifo " .. fifo)
 
   local function with_cpath(f)
     local cpath = package.cpath
@@ -231,6 +253,22 @@ describe("C modules", function()
       local futures = {}
       for i = 1, 4 do futures[i] = ex:submit(load_and_fork, i) end
       for _, f in ipairs(futures) do assert.equal("table", f:result(60)) end
+    end)
+  end)
+
+  it("are whole in a process that is forked while another thread opens them", function()
+    if not can_build then return pending("no C compiler") end
+    with_cpath(function()
+      local ex <close> = ccpool.ThreadPoolExecutor(2)
+      ex:warmup()
+      ex:broadcast(function() require "ccpool" end) -- later, that would wait for "slow"
+      local here = ex:submit(function() return require "slow" end)
+      local forked = ex:submit(function(path)
+        io.open(path):read(1) -- has begun
+        local inner <close> = require "ccpool".ProcessPoolExecutor(1)
+        return inner:submit(function() return require "slow" end):result()
+      end, fifo)
+      assert.same({ true, true }, { (here:result(60)), (forked:result(60)) })
     end)
   end)
 
