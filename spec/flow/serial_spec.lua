@@ -102,7 +102,7 @@ describe("SerialExecutor", function()
     local step = ex:map(math.sqrt, { 1, 4 })
     _G.inherited = { ex = ex, step = step }
     local processes <close> = ccpool.ProcessPoolExecutor(1)
-    local child = processes:submit(function()
+    local child = processes:submit(task(function()
       local g = _G.inherited
       -- the state gets a client of its own, and the inherited one may go
       require("ccpool").SerialExecutor():submit(math.sqrt, 1)
@@ -110,7 +110,7 @@ describe("SerialExecutor", function()
       local root = g.ex:submit(math.sqrt, 16):result()
       local ok, err = pcall(g.step)
       return root, g.ex:map(math.sqrt, { 9 }):collect()[1], ok, err
-    end)
+    end))
     _G.inherited = nil
     local root, mapped, ok, err = child:result(PATIENCE)
     assert.same({ 4, 3, false }, { root, mapped, ok })
