@@ -47,7 +47,8 @@ static ccp_number number(lua_State *L, int arg, uint32_t type) {
   ccp_number x = any_number(L, arg);
   if (!ccp_array_fit(type, &x))
     luaL_argerror(L, arg,
-                  lua_pushfstring(L, "out of range for type '%s'",
+                  lua_pushfstring(L, "%s does not fit type '%s'",
+                                  luaL_tolstring(L, arg, NULL),
                                   ccp_array_type_name(type)));
   return x;
 }
