@@ -61,8 +61,11 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
     if (t->rules->ticket)
       ccp_ticket_finish_locked(p, t);
   }
-  if (--p->unfinished == 0)
+  if (--p->unfinished == 0) {
     p->mixed = 0;
+    if (p->life == CCP_P_DRAINING) /* closing is the supervisor's */
+      ccp_fd_ring(p->supervisor_fd);
+  }
   if (t->fd >= 0)
     ccp_fd_ring(t->fd);
   if (t->looped)
