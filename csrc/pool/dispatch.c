@@ -260,6 +260,8 @@ static void queue(ccp_pool *p, ccp_task *t) {
   }
 }
 
+/* A map asks for places before it takes items from its source: what it has
+** taken then is not refused, though another thread may have been quicker. */
 int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
   int rc = CCP_OK;
   ccp_lock_acquire(&p->lock);
@@ -267,7 +269,8 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
     rc = CCP_E_CLOSED;
   else if (p->broken)
     rc = CCP_E_BROKEN;
-  else if (p->limits.queue_most && ccp_pool_full_locked(p, t->items))
+  else if (p->limits.queue_most && !t->is_chunk &&
+           ccp_pool_full_locked(p, t->items))
     rc = CCP_E_FULL;
   else if (t->rules)
     rc = admit(p, t);
