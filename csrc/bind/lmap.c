@@ -123,8 +123,8 @@ void ccp_map_close(ccp_map *m) {
 /* ------------------------------------------------------------ reading */
 
 /* What runs while this waits, a callback say, may close the map or step it:
-*then
-** there is nothing to wait for, or something to be read already. */
+ *then
+ ** there is nothing to wait for, or something to be read already. */
 static int has_news(lua_State *L, void *ud) {
   const ccp_map *m = ud;
   const ccp_chunk *c = m->first;
@@ -264,8 +264,8 @@ typedef struct reply {
 } reply;
 
 /* Pushes the owner of the next reply, if it needs one. False: what ran
-*meanwhile
-** has taken that reply, or closed the map. */
+ *meanwhile
+ ** has taken that reply, or closed the map. */
 static int make_owner(lua_State *L, const ccp_map *m, const ccp_chunk *c,
                       reply *r) {
   uint64_t before = m->yielded;
