@@ -507,11 +507,9 @@ static int sleep_on_bell(ccp_client *c, uint32_t word, int64_t deadline_ns,
   int rc;
   if (alone)
     ccp_pool_blocked(alone, 1);
-  ccp_client_helped_waits(c, 1);
   rc = want->is_known && deadline_ns == CCP_NEVER && ccp_self_pool()
            ? sleep_seen(c, word, want)
            : sleep_here(c, word, deadline_ns);
-  ccp_client_helped_waits(c, -1);
   if (alone)
     ccp_pool_blocked(alone, -1);
   return rc;

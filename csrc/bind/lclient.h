@@ -34,12 +34,6 @@ typedef struct ccp_want {
   ccp_task *task; /* borrowed; NULL: any */
 } ccp_want;
 
-/* A task that this thread runs inside of a wait, and the one around it. */
-typedef struct ccp_helped {
-  ccp_pool *pool;
-  const struct ccp_helped *around;
-} ccp_helped;
-
 typedef struct ccp_client {
   uint32_t epoch;
   ccp_bell *bell; /* owned: an arena block */
@@ -65,11 +59,10 @@ typedef struct ccp_client {
   ccp_unheard *unheard; /* owned: errors to be reported, the last one first */
   struct ccp_client *next; /* list of all clients of the process */
   int listed;
-  uint32_t guests;                 /* handles with a party */
-  ccp_want wants;                  /* see ccp_client_wants */
-  uint32_t helping;                /* tasks that run inside of a wait */
-  const struct ccp_helped *helped; /* borrowed: the innermost of them; NULL */
-  int leaked; /* a thread that was left behind may still ring the bell */
+  uint32_t guests;  /* handles with a party */
+  ccp_want wants;   /* see ccp_client_wants */
+  uint32_t helping; /* tasks that run inside of a wait */
+  int leaked;       /* a thread that was left behind may still ring the bell */
 } ccp_client;
 
 /* Makes the table of futures in flight; pushes it. Once per state. */
@@ -96,11 +89,6 @@ ccp_handle *ccp_client_join_as_guest(ccp_client *c, ccp_pool *pool);
 ** in pools of others, in this state. 0: there is none. -1: a hook has raised
 ** around it; its error is on the top, to be raised again. */
 int ccp_client_help(lua_State *L, ccp_client *c, ccp_handle *h, ccp_task *t);
-
-/* What this thread runs for other pools waits with it, 1, or goes on, -1: while
-** it waits it has a spare worker in its place and takes no room from the queue.
-*/
-void ccp_client_helped_waits(const ccp_client *c, int delta);
 
 /* An object that points to the handle goes away. */
 void ccp_handle_leave(ccp_handle *h);

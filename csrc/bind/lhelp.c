@@ -26,24 +26,15 @@ static ccp_task *find(ccp_client *c, ccp_handle **h, ccp_task *t) {
 }
 
 int ccp_client_help(lua_State *L, ccp_client *c, ccp_handle *h, ccp_task *t) {
-  ccp_helped mine;
   int raised;
   if (c->helping == DEPTH_MOST || !lua_checkstack(L, 32))
     return 0;
   t = find(c, &h, t);
   if (!t)
     return 0;
-  mine = (ccp_helped){h->pool, c->helped};
-  c->helped = &mine;
   c->helping++;
   raised = ccp_serial_run(L, h->pool, t);
   c->helping--;
-  c->helped = mine.around;
   ccp_client_take(L, c, h);
   return raised ? -1 : 1;
-}
-
-void ccp_client_helped_waits(const ccp_client *c, int delta) {
-  for (const ccp_helped *h = c->helped; h; h = h->around)
-    ccp_pool_blocked(h->pool, delta);
 }

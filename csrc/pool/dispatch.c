@@ -185,9 +185,11 @@ static void overtake(ccp_pool *p, int32_t priority) {
 }
 
 /* A task of this pool that waits has a spare worker in its place, and takes no
-** room from the queue: else tasks that wait for room could fill it. */
+** room from the queue: else tasks that wait for room could fill it. So does one
+** that runs on the thread that waits for it. */
 uint64_t ccp_pool_places_locked(const ccp_pool *p) {
   uint64_t most = (uint64_t)p->limits.queue_most + ccp_pool_most_locked(p);
+  most += p->claimed;
   if (!p->limits.queue_most)
     return UINT64_MAX;
   return p->unfinished_items < most ? most - p->unfinished_items : 0;
