@@ -531,10 +531,11 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
   const ccp_want want = c->wants; /* what runs meanwhile has its own */
   int searched = 0, helped, rc;
   c->wants.is_known = 0;
-  if (!focus && c->handles)
-    focus = c->handles->pool;
   for (;;) {
     uint32_t word = atomic_load_explicit(&c->bell->word, memory_order_seq_cst);
+    ccp_pool *near = focus;
+    if (!near && c->handles) /* what runs meanwhile may sweep the others */
+      near = c->handles->pool;
     set_bell(c, CCP_LOOKING);
     ccp_client_collect(L, c);
     if (c->callback_n > 0 || c->unheard) {
@@ -555,8 +556,8 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
       ccp_codec_settle(L, c->codec);
       continue;
     }
-    if (!searched && focus) {
-      searched = !search(c, focus);
+    if (!searched && near) {
+      searched = !search(c, near);
       continue;
     }
     searched = 0;

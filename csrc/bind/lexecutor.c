@@ -251,7 +251,8 @@ static int core_new(lua_State *L) {
 
 /* ------------------------------------------------------------ travelling */
 
-/* save(executor) -> uid of the pool: who receives it looks for that pool. */
+/* save(executor) -> uid of the pool, by which who receives it looks for that
+** pool, epoch, and what a full queue means. */
 static int executor_save(lua_State *L) {
   const ccp_executor *ex = lua_touserdata(L, 1);
   if (!ex->handle)
@@ -263,13 +264,15 @@ static int executor_save(lua_State *L) {
                          "only");
   lua_pushinteger(L, (lua_Integer)ccp_pool_uid(ex->handle->pool));
   lua_pushinteger(L, ccp_process_epoch());
-  return 2;
+  lua_pushinteger(L, ex->overflow);
+  return 3;
 }
 
-/* load(uid, epoch) -> another state's executor for the same pool. */
+/* load(uid, epoch, overflow) -> another state's executor for the same pool. */
 static int executor_load(lua_State *L) {
   uint64_t uid = (uint64_t)luaL_checkinteger(L, 1);
   int ours = luaL_checkinteger(L, 2) == (lua_Integer)ccp_process_epoch();
+  uint8_t overflow = (uint8_t)luaL_checkinteger(L, 3);
   ccp_executor *ex = new_executor(L);
   ccp_pool *pool = ours ? ccp_pool_find(uid) : NULL;
   if (!ours)
@@ -284,6 +287,7 @@ static int executor_load(lua_State *L) {
   ex->handle->objects++;
   ex->max_workers = ccp_pool_size(pool);
   ex->queue_limited = ccp_pool_places(pool) != UINT64_MAX;
+  ex->overflow = overflow;
   return 1;
 }
 

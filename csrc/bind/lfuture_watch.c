@@ -100,13 +100,35 @@ static void put_back(lua_State *L, ccp_client *c, int f, lua_Integer i) {
   ccp_future_note();
 }
 
+/* Runs the callbacks that wait for the future at `f`, the top, which has
+ *extras;
+ ** none may be left. True: the program was interrupted; the error is on the
+ *top.
+ */
+static int run_all_of(lua_State *L, ccp_client *c, int f) {
+  luaL_checkstack(L, 12, NULL);
+  ccp_future_push_kept(L, f);
+  if (lua_getfield(L, -1, "callbacks") == LUA_TTABLE) {
+    lua_pushnil(L);
+    lua_setfield(L, -3, "callbacks");
+    for (lua_Integer i = 1; lua_rawgeti(L, f + 2, i) != LUA_TNIL; i++) {
+      lua_pushvalue(L, f);
+      if (run_callback(L, c)) {
+        put_back(L, c, f, i);
+        return 1;
+      }
+    }
+  }
+  lua_settop(L, f);
+  return 0;
+}
+
 /* Each future is taken out before its callbacks run: they may wait, and come
 ** here again. */
 int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
   int n = 0;
   for (; c->callback_n > 0; n++) {
-    int f;
-    luaL_checkstack(L, 12, NULL);
+    luaL_checkstack(L, 4, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->callbacks);
     lua_rawgeti(L, -1, c->callback_first);
     lua_pushnil(L);
@@ -114,19 +136,9 @@ int ccp_future_run_callbacks(lua_State *L, ccp_client *c) {
     lua_remove(L, -2);
     c->callback_first++;
     c->callback_n--;
-    f = lua_gettop(L);
-    ccp_future_push_kept(L, f);
-    lua_getfield(L, -1, "callbacks");
-    lua_pushnil(L);
-    lua_setfield(L, -3, "callbacks");
-    for (lua_Integer i = 1; lua_rawgeti(L, f + 2, i) != LUA_TNIL; i++) {
-      lua_pushvalue(L, f);
-      if (run_callback(L, c)) {
-        put_back(L, c, f, i);
-        return lua_error(L);
-      }
-    }
-    lua_settop(L, f - 1);
+    if (run_all_of(L, c, lua_gettop(L)))
+      return lua_error(L);
+    lua_pop(L, 1);
   }
   ccp_future_report_unheard(L, c);
   return n;
@@ -158,8 +170,13 @@ static int future_add_done_callback(lua_State *L) {
   lua_settop(L, 2);
   ccp_future_looked(L, f, 1); /* the callback will */
   if (ccp_future_refresh(L, f)) {
+    ccp_client *c = ccp_client_get(L);
     lua_pushvalue(L, 1);
-    return run_callback(L, ccp_client_get(L)) ? lua_error(L) : 0;
+    if (f->extras && run_all_of(L, c, 3)) /* added before, but not run yet */
+      return lua_error(L);
+    lua_settop(L, 2);
+    lua_pushvalue(L, 1);
+    return run_callback(L, c) ? lua_error(L) : 0;
   }
   ccp_future_push_extras(L, f, 1);
   append_to(L, "callbacks");

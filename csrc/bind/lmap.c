@@ -26,6 +26,7 @@
 enum {
   SCAN_MOST = 4096, /* elements looked at for holes before the first */
   PRESIZE_MOST = 1 << 24,
+  FEW_BYTES = 512,  /* of a reply: more get memory of their own */
   HOOKS_EVERY = 128 /* items, in collect */
 };
 
@@ -121,10 +122,18 @@ void ccp_map_close(ccp_map *m) {
 
 /* ------------------------------------------------------------ reading */
 
+/* What runs while this waits, a callback say, may close the map or step it:
+ *then
+ ** there is nothing to wait for, or something to be read already. */
 static int has_news(lua_State *L, void *ud) {
-  ccp_map *m = ud;
+  const ccp_map *m = ud;
+  const ccp_chunk *c = m->first;
   (void)L;
-  return m->ordered ? m->first->news : m->ready_first != NULL;
+  if (m->closed || m->yielded == m->pulled)
+    return 1;
+  if (m->ordered)
+    return !c || c->news || c->finished || c->at < c->reading.len;
+  return m->ready_first || m->current;
 }
 
 static void wait_for_news(lua_State *L, ccp_map *m) {
@@ -208,37 +217,14 @@ static ccp_chunk *next_unordered(lua_State *L, ccp_map *m) {
     while (m->first && all_read(m->first) && !m->first->news &&
            m->first->task.final)
       pop_first(m, NULL);
-    if (m->yielded == m->pulled) /* items that were split off are owed too */
+    /* items that were split off are owed too */
+    if (m->closed || m->yielded == m->pulled)
       return NULL;
-    if (!m->ready_first)
+    if (m->ready_first)
+      m->current = next_ready(m);
+    else
       wait_for_news(L, m);
-    m->current = next_ready(m);
   }
-}
-
-/* Pushes what a step gives for this reply, but the index; returns how many
-** values. */
-static int give_values(lua_State *L, const ccp_map *m, const void *p,
-                       size_t len) {
-  size_t used;
-  if (m->returns_errors)
-    lua_pushboolean(L, 1);
-  if (ccp_quick_push(L, p, len))
-    return 1 + m->returns_errors;
-  return ccp_decode_in(L, m->ex->client->codec, p, len, &used, NULL) +
-         m->returns_errors;
-}
-
-static int give_error(lua_State *L, const ccp_map *m, uint8_t status,
-                      const void *p, size_t len) {
-  int top = lua_gettop(L);
-  ccp_error_of_reply(L, status, p, len);
-  lua_settop(L, top + 1); /* without the traceback */
-  if (!m->returns_errors)
-    return lua_error(L);
-  lua_pushboolean(L, 0);
-  lua_insert(L, -2);
-  return 2;
 }
 
 typedef struct block_guard {
@@ -266,45 +252,94 @@ static block_guard *push_guard(lua_State *L) {
   return g;
 }
 
-/* Moves on to the next reply. A block among the replies gets an owner first:
-** decoding may raise. */
-static block_guard *take_reply(lua_State *L, ccp_chunk *c, ccp_item_head *h,
-                               const unsigned char **bytes) {
-  const unsigned char *p = ccp_bytes_at(&c->reading) + c->at;
-  block_guard *guard = NULL;
+/* A reply on its way to the caller. While it is decoded a finalizer or a `load`
+** may step the map or close it, and decoding may raise: so its bytes have an
+** owner on the Lua stack, or are few and copied. */
+typedef struct reply {
+  ccp_item_head head;
+  block_guard *guard; /* of an arena block, or NULL */
+  unsigned char *own; /* room for many bytes, or NULL */
+  const unsigned char *bytes;
+  unsigned char few[FEW_BYTES];
+} reply;
+
+/* Pushes the owner of the next reply, if it needs one. False: what ran
+ *meanwhile
+ ** has taken that reply, or closed the map. */
+static int make_owner(lua_State *L, const ccp_map *m, const ccp_chunk *c,
+                      reply *r) {
+  uint64_t before = m->yielded;
+  r->head = (ccp_item_head){0, CCP_R_MEMORY, 0};
+  r->guard = NULL;
+  r->own = NULL;
   if (c->at == c->reading.len)
-    return NULL; /* there was no memory for this reply */
-  memcpy(h, p, sizeof *h);
-  p += sizeof *h;
-  if (h->is_block) {
-    guard = push_guard(L);
-    memcpy(&guard->block, p, sizeof guard->block);
-    *bytes = guard->block;
-    c->at += sizeof *h + sizeof guard->block;
+    return 1; /* there was no memory for this reply */
+  memcpy(&r->head, ccp_bytes_at(&c->reading) + c->at, sizeof r->head);
+  if (r->head.is_block)
+    r->guard = push_guard(L);
+  else if (r->head.len > FEW_BYTES)
+    r->own = lua_newuserdatauv(L, (size_t)r->head.len, 0);
+  else
+    return 1;
+  return m->yielded == before && !m->closed;
+}
+
+/* Moves on to the next reply. */
+static void take_reply(ccp_chunk *c, reply *r) {
+  const unsigned char *p = ccp_bytes_at(&c->reading) + c->at;
+  r->bytes = r->own ? r->own : r->few;
+  if (c->at == c->reading.len)
+    return;
+  p += sizeof r->head;
+  c->at += sizeof r->head;
+  if (r->guard) {
+    memcpy(&r->guard->block, p, sizeof r->guard->block);
+    r->bytes = r->guard->block;
+    c->at += sizeof r->guard->block;
   } else {
-    *bytes = p;
-    c->at += sizeof *h + (size_t)h->len;
+    memcpy(r->own ? r->own : r->few, p, (size_t)r->head.len);
+    c->at += (size_t)r->head.len;
   }
-  return guard;
+}
+
+/* Pushes what a step gives for this reply, but the index; returns how many
+** values. */
+static int give_values(lua_State *L, const ccp_map *m, const reply *r) {
+  size_t used, len = (size_t)r->head.len;
+  int more = m->returns_errors;
+  if (more)
+    lua_pushboolean(L, 1);
+  if (ccp_quick_push(L, r->bytes, len))
+    return 1 + more;
+  return more +
+         ccp_decode_in(L, m->ex->client->codec, r->bytes, len, &used, NULL);
+}
+
+static int give_error(lua_State *L, const ccp_map *m, const reply *r) {
+  int top = lua_gettop(L);
+  ccp_error_of_reply(L, r->head.status, r->bytes, (size_t)r->head.len);
+  lua_settop(L, top + 1); /* without the traceback */
+  if (!m->returns_errors)
+    return lua_error(L);
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
 }
 
 /* Pushes the next reply; returns the index of its item. */
-static lua_Integer give(lua_State *L, ccp_map *m, ccp_chunk *c, int with_index,
-                        int *n) {
-  ccp_item_head h = {0, CCP_R_MEMORY, 0};
-  const unsigned char *bytes = NULL;
-  block_guard *guard = take_reply(L, c, &h, &bytes);
+static lua_Integer give(lua_State *L, ccp_map *m, ccp_chunk *c, reply *r,
+                        int with_index, int *n) {
   lua_Integer index = (lua_Integer)(c->first + c->read);
-  if (with_index)
-    lua_pushinteger(L, index);
+  take_reply(c, r);
   c->read++;
   m->yielded++;
-  *n = h.status == CCP_R_VALUES
-           ? give_values(L, m, bytes, (size_t)h.len)
-           : give_error(L, m, h.status, bytes, (size_t)h.len);
-  if (guard) {
-    ccp_arena_free(guard->block);
-    guard->block = NULL;
+  if (with_index)
+    lua_pushinteger(L, index);
+  *n = r->head.status == CCP_R_VALUES ? give_values(L, m, r)
+                                      : give_error(L, m, r);
+  if (r->guard) {
+    ccp_arena_free(r->guard->block);
+    r->guard->block = NULL;
   }
   return index;
 }
@@ -318,13 +353,15 @@ static ccp_chunk *advance(lua_State *L, ccp_map *m) {
   if (m->epoch != ccp_process_epoch())
     luaL_error(L, "this iterator belongs to the process that made it");
   if (m->filling)
-    luaL_error(L, "a map's source must not step the map itself");
-  if (!m->exhausted)
-    ccp_map_fill(L, m);
-  if (m->closed)
-    return NULL;
-  c = m->ordered || !m->handle ? next_ordered(L, m) : next_unordered(L, m);
-  if (c)
+    luaL_error(L, "a map's source and tasks must not step the map itself");
+  do { /* who steps the map meanwhile may read all that was submitted */
+    if (!m->exhausted)
+      ccp_map_fill(L, m);
+    if (m->closed)
+      return NULL;
+    c = m->ordered || !m->handle ? next_ordered(L, m) : next_unordered(L, m);
+  } while (!c && !m->exhausted);
+  if (c || m->closed)
     return c;
   if (m->source_failed) {
     m->source_failed = 0;
@@ -335,13 +372,24 @@ static ccp_chunk *advance(lua_State *L, ccp_map *m) {
   return NULL;
 }
 
+/* The same with the owner of that reply above `top`. */
+static ccp_chunk *advance_safely(lua_State *L, ccp_map *m, reply *r, int top) {
+  ccp_chunk *c;
+  do {
+    lua_settop(L, top);
+    c = advance(L, m);
+  } while (c && !make_owner(L, m, c, r));
+  return c;
+}
+
 static int map_step(lua_State *L) {
   ccp_map *m = check(L, 1);
-  ccp_chunk *c = advance(L, m);
+  reply r;
+  ccp_chunk *c = advance_safely(L, m, &r, lua_gettop(L));
   int n = 0;
   if (!c)
     return 0;
-  (void)give(L, m, c, 1, &n);
+  (void)give(L, m, c, &r, 1, &n);
   return n + 1;
 }
 
@@ -368,6 +416,7 @@ static void collect_item(lua_State *L, const ccp_map *m, lua_Integer index,
 static int map_collect(lua_State *L) {
   ccp_map *m = check(L, 1);
   ccp_chunk *c;
+  reply r;
   lua_Integer items = 0, last = 0; /* last: others may have been given before */
   lua_settop(L, 1);
   lua_createtable(L, m->n > 0 && m->n < PRESIZE_MOST ? (int)m->n : 0, 1);
@@ -375,9 +424,9 @@ static int map_collect(lua_State *L) {
     lua_newtable(L);
   else
     lua_pushnil(L);
-  while ((c = advance(L, m)) != NULL) {
+  while ((c = advance_safely(L, m, &r, FAILURES)) != NULL) {
     int n = 0;
-    lua_Integer index = give(L, m, c, 0, &n);
+    lua_Integer index = give(L, m, c, &r, 0, &n);
     collect_item(L, m, index, n);
     last = index > last ? index : last;
     if (++items % HOOKS_EVERY == 0)

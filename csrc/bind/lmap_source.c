@@ -150,6 +150,19 @@ static uint64_t room(const ccp_map *m, uint32_t size) {
   return most - ahead < size ? most - ahead : size;
 }
 
+/* Its tasks are to the map what the source is: it is not stepped by them, and
+** closed only after them. */
+static void run_inline(lua_State *L, ccp_map *m, ccp_chunk *c) {
+  int raised;
+  m->filling = CCP_MAP_CALLED;
+  raised = ccp_serial_chunk(L, c, m->view, &m->ex->by_caller);
+  m->filling = 0;
+  if (m->closing)
+    ccp_map_close(m);
+  if (raised)
+    (void)lua_error(L);
+}
+
 static void submit(lua_State *L, ccp_map *m) {
   uint64_t first = m->pulled - m->body_items + 1;
   ccp_chunk *c = ccp_chunk_new(m, first, m->body_items);
@@ -171,7 +184,7 @@ static void submit(lua_State *L, ccp_map *m) {
   }
   ccp_map_append(m, c);
   if (!m->handle)
-    ccp_serial_chunk(L, c, m->view, &m->ex->by_caller);
+    run_inline(L, m, c);
   else
     ccp_client_take(L, m->ex->client, m->handle);
 }
@@ -267,6 +280,8 @@ static void take_places(lua_State *L, ccp_map *m) {
   if (m->places > 0 || m->pulled > m->yielded)
     return;
   ccp_executor_wait_for_room(L, m->ex);
+  if (m->closed) /* meanwhile, by a callback say */
+    return;
   m->places = ccp_pool_places(m->handle->pool);
 }
 
@@ -277,7 +292,7 @@ void ccp_map_fill(lua_State *L, ccp_map *m) {
   while (!m->exhausted) {
     int status, filling;
     take_places(L, m);
-    if (room(m, 1) == 0)
+    if (m->closed || room(m, 1) == 0)
       return;
     lua_pushcfunction(L, fill_chunk);
     lua_pushvalue(L, 1);

@@ -300,8 +300,8 @@ static const unsigned char *part(const unsigned char *p, size_t *len) {
   return p + sizeof n;
 }
 
-void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
-                      ccp_inline *in) {
+int ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
+                     ccp_inline *in) {
   int64_t deadline_ns = deadline_of(view);
   inline_run *r;
   ccp_item item = {0};
@@ -324,7 +324,10 @@ void ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
   chunk->known = chunk->task.items;
   chunk->finished = 1;
   ccp_buf_fini(&r->caller.out);
-  if (r->interrupted) /* what is left of the chunk was cancelled */
-    (void)raise_interruption(L);
+  if (r->interrupted) { /* what is left of the chunk was cancelled */
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &interrupt_key);
+    return 1;
+  }
   lua_pop(L, 1);
+  return 0;
 }

@@ -49,7 +49,13 @@ static void use_spare(ccp_client *c, const ccp_task *t) {
   }
 }
 
-/* The call's bytes are the quick ones, or if there are none, in `out`. */
+/* There was room a moment ago, but another thread has taken it. */
+static int lost_the_race(const ccp_executor *ex, int rc) {
+  return rc == CCP_E_FULL && ex->overflow != CCP_OVER_ERROR;
+}
+
+/* The call's bytes are the quick ones, or if there are none, in `out`. Pushes
+** the future; 0: there is no room any more, and it matters. */
 static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
                           size_t len, ccp_buf *out, const ccp_rules *view) {
   ccp_client *c = ex->client;
@@ -73,7 +79,7 @@ static int submit_to_pool(lua_State *L, ccp_executor *ex, const void *quick,
     lua_rawseti(L, IN_FLIGHT, ccp_task_key(t));
     use_spare(c, t);
     ccp_client_give(c, t);
-    return ccp_executor_raise(L, ex, rc);
+    return lost_the_race(ex, rc) ? 0 : ccp_executor_raise(L, ex, rc);
   }
   use_spare(c, t);
   c->in_flight_n++;
@@ -195,19 +201,24 @@ static int runs_here(lua_State *L, ccp_executor *ex) {
 static int submit_slowly(lua_State *L, ccp_executor *ex, int n,
                          const ccp_rules *view) {
   ccp_buf *out;
-  int here;
+  int here, top, pushed;
   if (n < 2) /* what lies there is the executor's userdata */
     lua_settop(L, n);
   ccp_check_target(L, 2);
   if (!ex->handle)
     ccp_executor_check_inline(L, ex, n + 1);
-  here = runs_here(L, ex);
-  out = encode_call(L, ex, n, "argument");
-  if (here)
-    return submit_inline(L, ex, out, view);
-  if (lua_topointer(L, 2) != ex->quick_fn)
-    remember(L, ex, n + 1, out);
-  return submit_to_pool(L, ex, NULL, 0, out, view);
+  top = lua_gettop(L);
+  do {
+    lua_settop(L, top);
+    here = runs_here(L, ex);
+    out = encode_call(L, ex, n, "argument");
+    if (here)
+      return submit_inline(L, ex, out, view);
+    if (lua_topointer(L, 2) != ex->quick_fn)
+      remember(L, ex, n + 1, out);
+    pushed = submit_to_pool(L, ex, NULL, 0, out, view);
+  } while (!pushed);
+  return pushed;
 }
 
 static int core_submit(lua_State *L) {

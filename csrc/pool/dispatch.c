@@ -61,8 +61,11 @@ void ccp_pool_finish_locked(ccp_pool *p, ccp_task *t) {
     if (t->rules->ticket)
       ccp_ticket_finish_locked(p, t);
   }
-  if (--p->unfinished == 0)
+  if (--p->unfinished == 0) {
     p->mixed = 0;
+    if (p->life == CCP_P_DRAINING) /* closing is the supervisor's */
+      ccp_fd_ring(p->supervisor_fd);
+  }
   if (t->fd >= 0)
     ccp_fd_ring(t->fd);
   if (t->looped)
@@ -182,9 +185,11 @@ static void overtake(ccp_pool *p, int32_t priority) {
 }
 
 /* A task of this pool that waits has a spare worker in its place, and takes no
-** room from the queue: else tasks that wait for room could fill it. */
+** room from the queue: else tasks that wait for room could fill it. So does one
+** that runs on the thread that waits for it. */
 uint64_t ccp_pool_places_locked(const ccp_pool *p) {
   uint64_t most = (uint64_t)p->limits.queue_most + ccp_pool_most_locked(p);
+  most += p->claimed;
   if (!p->limits.queue_most)
     return UINT64_MAX;
   return p->unfinished_items < most ? most - p->unfinished_items : 0;
@@ -257,6 +262,8 @@ static void queue(ccp_pool *p, ccp_task *t) {
   }
 }
 
+/* A map asks for places before it takes items from its source: what it has
+** taken then is not refused, though another thread may have been quicker. */
 int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
   int rc = CCP_OK;
   ccp_lock_acquire(&p->lock);
@@ -264,7 +271,8 @@ int ccp_pool_submit(ccp_pool *p, ccp_task *t) {
     rc = CCP_E_CLOSED;
   else if (p->broken)
     rc = CCP_E_BROKEN;
-  else if (p->limits.queue_most && ccp_pool_full_locked(p, t->items))
+  else if (p->limits.queue_most && !t->is_chunk &&
+           ccp_pool_full_locked(p, t->items))
     rc = CCP_E_FULL;
   else if (t->rules)
     rc = admit(p, t);

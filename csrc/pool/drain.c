@@ -176,15 +176,11 @@ void ccp_pool_drain_locked(ccp_pool *p) {
 }
 
 void ccp_pool_drain(ccp_pool *p) {
-  int over;
   ccp_lock_acquire(&p->lock);
   ccp_pool_drain_locked(p);
   if (p->backlog.n)
     ccp_pool_fill_locked(p);
-  over = p->life == CCP_P_DRAINING && p->unfinished == 0;
   ccp_lock_release(&p->lock);
-  if (over) /* closing is the supervisor's */
-    ccp_fd_ring(p->supervisor_fd);
 }
 
 int ccp_pool_stirs(const ccp_pool *p, const ccp_party *party) {

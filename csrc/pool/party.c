@@ -226,6 +226,7 @@ ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
   if (t) {
     t->state = CCP_T_NEW;
     t->rules->helper = helper;
+    p->claimed++;
   }
   ccp_lock_release(&p->lock);
   return t;
@@ -234,6 +235,7 @@ ccp_task *ccp_pool_claim(ccp_pool *p, const ccp_party *party, ccp_task *t,
 void ccp_pool_end_claimed(ccp_pool *p, ccp_task *t, uint8_t status,
                           const void *bytes, size_t len) {
   ccp_lock_acquire(&p->lock);
+  p->claimed--;
   ccp_pool_end_locked(p, t, status, bytes, len);
   ccp_pool_fill_locked(p);
   ccp_lock_release(&p->lock);

@@ -72,6 +72,7 @@ struct ccp_pool {
   uint32_t parties;     /* others */
   ccp_task *trash;      /* tasks that nobody waits for, by taken: see party.c */
   uint32_t blocked;     /* workers that wait for other tasks: not at work */
+  uint32_t claimed;     /* tasks that run where they are waited for */
   uint32_t max_workers; /* at most so many live ones */
   ccp_worker *workers;  /* one per record of the board */
   uint32_t live;        /* workers used and not abandoned */

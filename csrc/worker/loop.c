@@ -248,12 +248,18 @@ static int has_news(const ccp_loop *l) {
          atomic_load_explicit(&mine(l)->heard, memory_order_relaxed);
 }
 
+/* What the last tiny items took is told, too. */
+static const ccp_item *no_more(ccp_loop *l) {
+  take_pace(l);
+  return NULL;
+}
+
 /* The rest of a chunk is given up by who ends: the parent finds it unclaimed.
  */
 const ccp_item *ccp_loop_next(ccp_loop *l) {
   int waited = 0;
   if (shall_end(l))
-    return NULL;
+    return no_more(l);
   if (l->in_chunk) {
     if (ccp_board_next(l->board, l->me, &l->claim)) {
       l->item.first = 0;
@@ -264,7 +270,7 @@ const ccp_item *ccp_loop_next(ccp_loop *l) {
   }
   for (;;) {
     if (l->is_unfit || told_to_end(l))
-      return NULL;
+      return no_more(l);
     if (has_news(l))
       return next_news(l);
     CCP_FAULT("claim");
@@ -280,7 +286,7 @@ const ccp_item *ccp_loop_next(ccp_loop *l) {
     }
     if (told_to_end(l) ||
         atomic_load_explicit(&l->board->closing, memory_order_seq_cst))
-      return NULL;
+      return no_more(l);
     wait_for_call(l);
     waited = 1;
   }

@@ -46,6 +46,22 @@ describe("add_done_callback", function()
         assert.same({ 1, 2, 3, 4, 5 }, order)
       end)
 
+      it("calls in that order, too, if the future gets done between two of them", function()
+        local ex <close> = make(1)
+        local gate <close>, futures = pools.occupy(ex)
+        local order = {}
+        local function note(text) return function() order[#order + 1] = text end end
+        futures[1]:add_done_callback(note "first")
+        futures[1]:add_done_callback(note "second")
+        gate:open()
+        repeat until futures[1]:done() -- delivers, but calls nothing back
+        assert.same({}, order)
+        futures[1]:add_done_callback(note "third")
+        assert.same({ "first", "second", "third" }, order)
+        ccpool.poll(0)
+        assert.same({ "first", "second", "third" }, order)
+      end)
+
       it("calls each time that the same function was added", function()
         local ex <close> = make(1)
         local gate <close>, futures = pools.occupy(ex)

@@ -225,6 +225,15 @@ for kind, make in pools.concurrent() do
       assert.equal(50, stats.run.n)
     end)
 
+    it("counts tiny tasks to the last, also those of workers that were replaced", function()
+      local ex <close> = make{ max_workers = 1, max_tasks_per_worker = 7 }
+      local futures = {}
+      for i = 1, 40 do futures[i] = ex:submit(math.sqrt, i) end
+      ccpool.wait(futures)
+      ex:shutdown()
+      assert.equal(40, ex:stats().run.n)
+    end)
+
     it("shows a running task's name", function()
       local ex <close> = make(1)
       local gate <close> = fifo.new()

@@ -447,3 +447,27 @@ describe("terminate", function()
     end
   end)
 end)
+
+describe("shutdown of an executor that another thread uses", function()
+  it("ends when a waiting thread runs the last task itself", function()
+    local ex = ccpool.ThreadPoolExecutor(1)
+    local others <close> = ccpool.ThreadPoolExecutor(2)
+    local busy, begun, go = ccpool.Event(), ccpool.Event(), ccpool.Event()
+    local first = ex:submit(task(function(event) event:wait() end), busy)
+    local helper = others:submit(task(function(pool, ...) -- its only worker is busy
+      return pool:submit(function(started, event)
+        started:set()
+        return event:wait()
+      end, ...):result()
+    end), ex, begun, go)
+    assert.is_true(begun:wait(60))
+    busy:set()
+    first:result(60)
+    ex:shutdown{ wait = false }
+    local last = others:submit(math.sqrt, 4)
+    last:add_done_callback(function() go:set() end)
+    repeat until last:done() -- what was added is called in the next wait
+    assert.is_true(ex:shutdown{ timeout = 60 })
+    assert.is_true(helper:result(60))
+  end)
+end)

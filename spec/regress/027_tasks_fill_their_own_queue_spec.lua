@@ -20,4 +20,23 @@ describe("tasks that submit to their own executor while its queue is full", func
     assert.equal(4.0, first:result(BOUND))
     assert.equal(4.0, second:result(BOUND))
   end)
+
+  it("go on when threads that wait for them run them", function()
+    local ex <close> = ccpool.ThreadPoolExecutor{ max_workers = 1, max_queue = 2 }
+    local others <close> = ccpool.ThreadPoolExecutor(2)
+    local gate, both = ccpool.Event(), ccpool.Barrier(2)
+    local busy = ex:submit(function(event) event:wait() end, gate)
+    local function helper(e, barrier)
+      return e:submit(function(inner, meet)
+        meet:wait()
+        return inner:submit(math.sqrt, 16):result() -- three are unfinished: there is no room
+      end, e, barrier):result()
+    end
+    local first, second = others:submit(helper, ex, both), others:submit(helper, ex, both)
+    local ok, root = first:presult(BOUND)
+    local too, other = second:presult(BOUND)
+    gate:set()
+    busy:result()
+    assert.same({ true, 4.0, true, 4.0 }, { ok, root, too, other })
+  end)
 end)
