@@ -53,6 +53,7 @@ build = {
         "csrc/bind/lhelp.c",
         "csrc/bind/llock.c",
         "csrc/bind/lmap.c",
+        "csrc/bind/lmap_reply.c",
         "csrc/bind/lmap_source.c",
         "csrc/bind/lmath.c",
         "csrc/bind/lprocess.c",

@@ -101,10 +101,8 @@ static void put_back(lua_State *L, ccp_client *c, int f, lua_Integer i) {
 }
 
 /* Runs the callbacks that wait for the future at `f`, the top, which has
- *extras;
- ** none may be left. True: the program was interrupted; the error is on the
- *top.
- */
+** extras; none may be left. True: the program was interrupted; the error is on
+** the top. */
 static int run_all_of(lua_State *L, ccp_client *c, int f) {
   luaL_checkstack(L, 12, NULL);
   ccp_future_push_kept(L, f);

@@ -15,18 +15,15 @@
 #include <string.h>
 
 #include "bind/lerror.h"
-#include "codec/quick.h"
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/process.h"
-#include "shared/arena.h"
 
 #define MAGIC 0x3a9a3a9au
 
 enum {
   SCAN_MOST = 4096, /* elements looked at for holes before the first */
   PRESIZE_MOST = 1 << 24,
-  FEW_BYTES = 512,  /* of a reply: more get memory of their own */
   HOOKS_EVERY = 128 /* items, in collect */
 };
 
@@ -123,8 +120,7 @@ void ccp_map_close(ccp_map *m) {
 /* ------------------------------------------------------------ reading */
 
 /* What runs while this waits, a callback say, may close the map or step it:
- *then
- ** there is nothing to wait for, or something to be read already. */
+** then there is nothing to wait for, or something to be read already. */
 static int has_news(lua_State *L, void *ud) {
   const ccp_map *m = ud;
   const ccp_chunk *c = m->first;
@@ -227,123 +223,6 @@ static ccp_chunk *next_unordered(lua_State *L, ccp_map *m) {
   }
 }
 
-typedef struct block_guard {
-  void *block; /* owned, or NULL */
-  uint32_t epoch;
-} block_guard;
-
-static int block_guard__gc(lua_State *L) {
-  block_guard *g = lua_touserdata(L, 1);
-  if (g->epoch == ccp_process_epoch()) /* a descendant's copy owns nothing */
-    ccp_arena_free(g->block);
-  g->block = NULL;
-  return 0;
-}
-
-static block_guard *push_guard(lua_State *L) {
-  block_guard *g = lua_newuserdatauv(L, sizeof *g, 0);
-  g->block = NULL;
-  g->epoch = ccp_process_epoch();
-  if (luaL_newmetatable(L, "ccpool.block")) {
-    lua_pushcfunction(L, block_guard__gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return g;
-}
-
-/* A reply on its way to the caller. While it is decoded a finalizer or a `load`
-** may step the map or close it, and decoding may raise: so its bytes have an
-** owner on the Lua stack, or are few and copied. */
-typedef struct reply {
-  ccp_item_head head;
-  block_guard *guard; /* of an arena block, or NULL */
-  unsigned char *own; /* room for many bytes, or NULL */
-  const unsigned char *bytes;
-  unsigned char few[FEW_BYTES];
-} reply;
-
-/* Pushes the owner of the next reply, if it needs one. False: what ran
- *meanwhile
- ** has taken that reply, or closed the map. */
-static int make_owner(lua_State *L, const ccp_map *m, const ccp_chunk *c,
-                      reply *r) {
-  uint64_t before = m->yielded;
-  r->head = (ccp_item_head){0, CCP_R_MEMORY, 0};
-  r->guard = NULL;
-  r->own = NULL;
-  if (c->at == c->reading.len)
-    return 1; /* there was no memory for this reply */
-  memcpy(&r->head, ccp_bytes_at(&c->reading) + c->at, sizeof r->head);
-  if (r->head.is_block)
-    r->guard = push_guard(L);
-  else if (r->head.len > FEW_BYTES)
-    r->own = lua_newuserdatauv(L, (size_t)r->head.len, 0);
-  else
-    return 1;
-  return m->yielded == before && !m->closed;
-}
-
-/* Moves on to the next reply. */
-static void take_reply(ccp_chunk *c, reply *r) {
-  const unsigned char *p = ccp_bytes_at(&c->reading) + c->at;
-  r->bytes = r->own ? r->own : r->few;
-  if (c->at == c->reading.len)
-    return;
-  p += sizeof r->head;
-  c->at += sizeof r->head;
-  if (r->guard) {
-    memcpy(&r->guard->block, p, sizeof r->guard->block);
-    r->bytes = r->guard->block;
-    c->at += sizeof r->guard->block;
-  } else {
-    memcpy(r->own ? r->own : r->few, p, (size_t)r->head.len);
-    c->at += (size_t)r->head.len;
-  }
-}
-
-/* Pushes what a step gives for this reply, but the index; returns how many
-** values. */
-static int give_values(lua_State *L, const ccp_map *m, const reply *r) {
-  size_t used, len = (size_t)r->head.len;
-  int more = m->returns_errors;
-  if (more)
-    lua_pushboolean(L, 1);
-  if (ccp_quick_push(L, r->bytes, len))
-    return 1 + more;
-  return more +
-         ccp_decode_in(L, m->ex->client->codec, r->bytes, len, &used, NULL);
-}
-
-static int give_error(lua_State *L, const ccp_map *m, const reply *r) {
-  int top = lua_gettop(L);
-  ccp_error_of_reply(L, r->head.status, r->bytes, (size_t)r->head.len);
-  lua_settop(L, top + 1); /* without the traceback */
-  if (!m->returns_errors)
-    return lua_error(L);
-  lua_pushboolean(L, 0);
-  lua_insert(L, -2);
-  return 2;
-}
-
-/* Pushes the next reply; returns the index of its item. */
-static lua_Integer give(lua_State *L, ccp_map *m, ccp_chunk *c, reply *r,
-                        int with_index, int *n) {
-  lua_Integer index = (lua_Integer)(c->first + c->read);
-  take_reply(c, r);
-  c->read++;
-  m->yielded++;
-  if (with_index)
-    lua_pushinteger(L, index);
-  *n = r->head.status == CCP_R_VALUES ? give_values(L, m, r)
-                                      : give_error(L, m, r);
-  if (r->guard) {
-    ccp_arena_free(r->guard->block);
-    r->guard->block = NULL;
-  }
-  return index;
-}
-
 /* The chunk whose next reply is to be given; NULL: that was all. Stack index 1:
 ** the map. */
 static ccp_chunk *advance(lua_State *L, ccp_map *m) {
@@ -372,25 +251,23 @@ static ccp_chunk *advance(lua_State *L, ccp_map *m) {
   return NULL;
 }
 
-/* The same with the owner of that reply above `top`. */
-static ccp_chunk *advance_safely(lua_State *L, ccp_map *m, reply *r, int top) {
+/* Pushes the next reply, as ccp_map_give does; -1: that was all. *index: which
+** item's it is. */
+static int step(lua_State *L, ccp_map *m, int with_index, lua_Integer *index) {
   ccp_chunk *c;
-  do {
-    lua_settop(L, top);
-    c = advance(L, m);
-  } while (c && !make_owner(L, m, c, r));
-  return c;
+  while ((c = advance(L, m)) != NULL) {
+    int n;
+    *index = (lua_Integer)(c->first + c->read);
+    n = ccp_map_give(L, m, c, with_index);
+    if (n >= 0)
+      return n;
+  }
+  return -1;
 }
 
 static int map_step(lua_State *L) {
-  ccp_map *m = check(L, 1);
-  reply r;
-  ccp_chunk *c = advance_safely(L, m, &r, lua_gettop(L));
-  int n = 0;
-  if (!c)
-    return 0;
-  (void)give(L, m, c, &r, 1, &n);
-  return n + 1;
+  lua_Integer index;
+  return step(L, check(L, 1), 1, &index) + 1;
 }
 
 enum { LIST = 2, FAILURES };
@@ -415,19 +292,18 @@ static void collect_item(lua_State *L, const ccp_map *m, lua_Integer index,
 ** would do it, hooks included. */
 static int map_collect(lua_State *L) {
   ccp_map *m = check(L, 1);
-  ccp_chunk *c;
-  reply r;
   lua_Integer items = 0, last = 0; /* last: others may have been given before */
+  lua_Integer index;
+  int n;
   lua_settop(L, 1);
   lua_createtable(L, m->n > 0 && m->n < PRESIZE_MOST ? (int)m->n : 0, 1);
   if (m->returns_errors)
     lua_newtable(L);
   else
     lua_pushnil(L);
-  while ((c = advance_safely(L, m, &r, FAILURES)) != NULL) {
-    int n = 0;
-    lua_Integer index = give(L, m, c, &r, 0, &n);
+  while ((n = step(L, m, 0, &index)) >= 0) {
     collect_item(L, m, index, n);
+    lua_settop(L, FAILURES);
     last = index > last ? index : last;
     if (++items % HOOKS_EVERY == 0)
       ccp_client_run_hooks(L);

@@ -50,8 +50,15 @@ void ccp_map_close(ccp_map *m);
 /* Adds a chunk to those to be read. */
 void ccp_map_append(ccp_map *m, ccp_chunk *c);
 
-/* Pulls items and submits them, as long as there is room. Stack index 1: the
-** map. An error of the source or of an item is kept for later. */
+/* lmap_reply.c. Pushes the next reply of the chunk, which has one, behind the
+** index of its item if `with_index`; below it there may be its owner. Returns
+** how many values, without the index; or -1, and nothing pushed: what ran
+** meanwhile has taken that reply, or closed the map. Raises the item's error.
+*/
+int ccp_map_give(lua_State *L, ccp_map *m, ccp_chunk *c, int with_index);
+
+/* lmap_source.c. Pulls items and submits them, as long as there is room. Stack
+** index 1: the map. An error of the source or of an item is kept for later. */
 void ccp_map_fill(lua_State *L, ccp_map *m);
 
 #endif

@@ -33,8 +33,7 @@ int ccp_serial_run(lua_State *L, ccp_pool *pool, ccp_task *t);
 
 /* Runs all items of a chunk; its replies are ready to be read then. Of the
 ** rules, both heed timeout, deadline and retries; NULL: there are none. 1 if
-*the
-** program was interrupted meanwhile, with that error on the top. */
+** the program was interrupted meanwhile, with that error on the top. */
 int ccp_serial_chunk(lua_State *L, ccp_chunk *chunk, const ccp_rules *view,
                      ccp_inline *in);
 
