@@ -11,8 +11,9 @@
 
 extern _Atomic uint32_t ccp_process_epoch_; /* of ccp_process_epoch only */
 
-/* Grows by one in every child, whoever forked it: a thing that remembers
-** another epoch than this belongs to an ancestor. Any thread. */
+/* Another in every process of the family, whoever forked it: a thing that
+** remembers another epoch than this belongs to an ancestor, or came from
+** somewhere else. Any thread. */
 static inline uint32_t ccp_process_epoch(void) {
   return atomic_load_explicit(&ccp_process_epoch_, memory_order_relaxed);
 }
