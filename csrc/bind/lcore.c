@@ -20,6 +20,7 @@
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
+#include "os/process.h"
 #include "worker/vm.h"
 #include "worker/vm_print.h"
 
@@ -126,6 +127,12 @@ static int core_step(lua_State *L) {
   return 1;
 }
 
+/* epoch() -> a number that no other process of the family has. */
+static int core_epoch(lua_State *L) {
+  lua_pushinteger(L, ccp_process_epoch());
+  return 1;
+}
+
 /* sleep(seconds): gives the processor away; a signal's hook may raise. */
 static int never(lua_State *L, void *ud) {
   (void)L;
@@ -199,6 +206,7 @@ int luaopen_ccpool_core(lua_State *L) {
       {"now", core_now},
       {"current", core_current},
       {"cancelled", core_cancelled},
+      {"epoch", core_epoch},
       {"step", core_step},
       {"once", core_once},
       {"sleep", core_sleep},

@@ -164,10 +164,14 @@ int ccp_process_be_worker(pid_t parent) {
 
 /* What is left in the buffers was written by other threads since the flush
 ** before the fork: it is theirs to write out. */
-int ccp_process_be_child(pid_t parent) {
-  (void)setpgid(0, 0);
+static void drop_output(void) {
   __fpurge(stdout);
   __fpurge(stderr);
+}
+
+int ccp_process_be_child(pid_t parent) {
+  (void)setpgid(0, 0);
+  drop_output();
   default_signals();
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   unblock_signals();
@@ -176,6 +180,7 @@ int ccp_process_be_child(pid_t parent) {
 
 void ccp_process_be_zygote(void) {
   sigset_t all;
+  drop_output();
   default_signals();
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
