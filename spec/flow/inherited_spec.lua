@@ -134,6 +134,39 @@ describe("a forked process", function()
     assert.is_true(queue:closed())
     assert.equal(1, semaphore:value())
   end)
+
+  it("knows who it is until its state is closed", function()
+    assert.equal("somebody with a name\n", pools.output_of [[
+      local ccpool, exit = require "ccpool", os.exit -- its own os.exit leaves the state open
+      local last = setmetatable({}, { __gc = function()
+        local who = ccpool.current()
+        if who then print(who.name) end
+      end })
+      local process = ccpool.Process{ name = "somebody with a name", target = function()
+        exit(last and 0, true)
+      end }
+      process:start()
+      process:join()
+      assert(process.exitcode == 0)
+    ]])
+  end)
+
+  it("is another one than its own workers", function()
+    local process
+    process = ccpool.Process{ target = function()
+      assert(process.pid == ccpool.current().pid)
+      _G.inherited = process
+      local ex <close> = ccpool.ProcessPoolExecutor(1)
+      local pid, ok, err = ex:submit(task(function()
+        local p = _G.inherited
+        return p.pid, pcall(p.join, p)
+      end)):result(PATIENCE)
+      assert(pid == nil and not ok and err:find("belongs to the process that made it", 1, true))
+    end }
+    process:start()
+    process:join()
+    assert.equal(0, process.exitcode)
+  end)
 end)
 
 -- While it loads, forks wait, and other threads write.
