@@ -5,6 +5,7 @@
 #include "bind/lcore.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include <lauxlib.h>
 
@@ -178,7 +179,8 @@ static int core_once(lua_State *L) {
 
 /* The code must stay where it is as long as threads of it may run, longer than
 ** any state that loaded it: a reference to the library that is never given
-** back. */
+** back. Once, since it takes the lock of the loader of libraries, which a
+** process that is forked meanwhile would never see free. */
 static void pin(void) {
   static const char here = 0;
   Dl_info info;
@@ -227,10 +229,11 @@ int luaopen_ccpool_core(lua_State *L) {
       {"set_unheard_reporter", core_set_unheard_reporter},
       {"look", ccp_future_look},
       {NULL, NULL}};
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   int class_, in_flight;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
     return 1;
-  pin();
+  (void)pthread_once(&once, pin);
   ccp_future_class(L); /* metatable, methods */
   class_ = lua_gettop(L) - 1;
   ccp_client_open(L);
