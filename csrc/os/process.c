@@ -54,12 +54,10 @@ static int watch_result;
 
 static void watch(void) {
   last_epoch = ccp_mapping_shared(sizeof *last_epoch);
-  watch_result =
-      last_epoch &&
-              pthread_atfork(before_fork, after_fork_parent,
-                             after_fork_child) == 0
-          ? CCP_OK
-          : CCP_E_NOMEM;
+  watch_result = last_epoch && pthread_atfork(before_fork, after_fork_parent,
+                                              after_fork_child) == 0
+                     ? CCP_OK
+                     : CCP_E_NOMEM;
 }
 
 int ccp_process_watch_forks(void) {
