@@ -139,7 +139,6 @@ static ccp_pool *make_pool(lua_State *L, ccp_client *c, int is_process) {
   config.L = L;
   config.open_core = luaopen_ccpool_core;
   config.finish = ccp_client_finish;
-  config.forked = ccp_client_forked;
   if (!is_process) {
     config.path = package_field(L, "path");
     config.cpath = package_field(L, "cpath");

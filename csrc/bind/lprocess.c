@@ -131,7 +131,6 @@ static _Noreturn void be_child(lua_State *L, ccp_hand *h, pid_t parent, int n,
   if (!ccp_process_be_child(parent))
     _exit(EXIT_FAILURE);
   ccp_self_set(NULL);
-  ccp_client_forked();
   ccp_thread_name(h->name);
   CCP_FAULT("child");
   (void)lua_pcall(L, n - 1, 0, 0);

@@ -57,7 +57,6 @@ static int make_plan(ccp_pool *p, const ccp_pool_config *c) {
   plan->cpath = copy_text(c->cpath);
   plan->open_core = c->open_core;
   plan->finish = c->finish;
-  plan->forked = c->forked;
   plan->grace_ns = p->grace_ns;
   plan->memory_limit = c->memory_limit;
   plan->board = make_board(c);

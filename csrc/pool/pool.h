@@ -42,7 +42,6 @@ typedef struct ccp_pool_config {
   struct lua_State *L;      /* process workers run in a copy of it */
   int (*open_core)(struct lua_State *L);
   void (*finish)(struct lua_State *L);
-  void (*forked)(void);
   double grace_s;
   ccp_limits limits;
   size_t memory_limit; /* bytes that a worker may use, or 0 */

@@ -27,7 +27,6 @@ typedef struct ccp_plan {
   size_t memory_limit; /* bytes that a worker may use, or 0 */
   int (*open_core)(struct lua_State *L); /* luaopen_ccpool_core */
   void (*finish)(struct lua_State *L);   /* ends what its own pools still do */
-  void (*forked)(void); /* in a child: forgets what its ancestors have */
   const struct ccp_funcs *funcs;
   struct ccp_pool *pool; /* borrowed: for who waits in a worker thread */
 } ccp_plan;

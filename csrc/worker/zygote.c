@@ -160,7 +160,6 @@ static void live(zygote *z) {
 static void be_zygote(zygote *z, pid_t program) {
   size_t bytes = z->plan->board->workers * sizeof *z->children;
   char name[16];
-  z->plan->forked();
   ccp_process_be_zygote();
   ccp_process_widen_output();
   (void)snprintf(name, sizeof name, "%.13s_z", z->plan->name);
