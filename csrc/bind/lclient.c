@@ -91,8 +91,15 @@ static void wait_closed(ccp_client *c) {
   ccp_hands_end(c); /* the daemons */
 }
 
-void ccp_client_forked(void) {
-  ccp_lock_init(&list_lock, CCP_RANK_CLIENTS); /* another thread may hold it */
+/* A child, whoever forked it, forgets the lists of its ancestors before it uses
+** them: what they name is not there, and a thread that is not there may hold
+** their locks. It has one thread until it has made a client. */
+static void see_epoch(void) {
+  static _Atomic uint32_t lists_epoch;
+  uint32_t now = ccp_process_epoch();
+  if (atomic_exchange_explicit(&lists_epoch, now, memory_order_relaxed) == now)
+    return;
+  ccp_lock_init(&list_lock, CCP_RANK_CLIENTS);
   clients = NULL;
   ccp_pools_forked();
 }
@@ -179,6 +186,7 @@ static int client__gc(lua_State *L) {
   if (ours && c->bell)
     wait_closed(c);
   ccp_future_report_unheard(L, c);
+  see_epoch();
   delist(c);
   ccp_hands_leave(c);
   if (ours) { /* a worker lives by copies of its ancestor's */
@@ -245,6 +253,7 @@ int ccp_body_from(ccp_bytes *body, ccp_buf *out) {
 
 static ccp_client *make(lua_State *L) {
   ccp_client *c = lua_newuserdatauv(L, sizeof *c, 0);
+  see_epoch();
   *c = (ccp_client){.epoch = ccp_process_epoch(), .callback_first = 1};
   ccp_store_init(&c->store);
   for (int i = 0; i < CCP_DRAFTS; i++) {

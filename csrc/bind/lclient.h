@@ -132,9 +132,6 @@ int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
 ** them. Never raises; blocks as long as the tasks take. */
 void ccp_client_finish(lua_State *L);
 
-/* In a child that has one thread: forgets the clients of its ancestors. */
-void ccp_client_forked(void);
-
 /* Frees the pools that are closed and that nobody can ask for any more. */
 void ccp_client_sweep(lua_State *L, ccp_client *c);
 

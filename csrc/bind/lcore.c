@@ -5,6 +5,7 @@
 #include "bind/lcore.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include <lauxlib.h>
 
@@ -20,6 +21,7 @@
 #include "os/clock.h"
 #include "os/codes.h"
 #include "os/cpu.h"
+#include "os/process.h"
 #include "worker/vm.h"
 #include "worker/vm_print.h"
 
@@ -126,6 +128,12 @@ static int core_step(lua_State *L) {
   return 1;
 }
 
+/* epoch() -> a number that no other process of the family has. */
+static int core_epoch(lua_State *L) {
+  lua_pushinteger(L, ccp_process_epoch());
+  return 1;
+}
+
 /* sleep(seconds): gives the processor away; a signal's hook may raise. */
 static int never(lua_State *L, void *ud) {
   (void)L;
@@ -171,7 +179,8 @@ static int core_once(lua_State *L) {
 
 /* The code must stay where it is as long as threads of it may run, longer than
 ** any state that loaded it: a reference to the library that is never given
-** back. */
+** back. Once, since it takes the lock of the loader of libraries, which a
+** process that is forked meanwhile would never see free. */
 static void pin(void) {
   static const char here = 0;
   Dl_info info;
@@ -199,6 +208,7 @@ int luaopen_ccpool_core(lua_State *L) {
       {"now", core_now},
       {"current", core_current},
       {"cancelled", core_cancelled},
+      {"epoch", core_epoch},
       {"step", core_step},
       {"once", core_once},
       {"sleep", core_sleep},
@@ -219,10 +229,11 @@ int luaopen_ccpool_core(lua_State *L) {
       {"set_unheard_reporter", core_set_unheard_reporter},
       {"look", ccp_future_look},
       {NULL, NULL}};
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   int class_, in_flight;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
     return 1;
-  pin();
+  (void)pthread_once(&once, pin);
   ccp_future_class(L); /* metatable, methods */
   class_ = lua_gettop(L) - 1;
   ccp_client_open(L);

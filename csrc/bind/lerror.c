@@ -62,6 +62,7 @@ static void not_sendable(lua_State *L) {
 int ccp_error_raise_unsendable(lua_State *L, const char *what) {
   lua_pushfstring(L, "the %s (it travels to threads of its own process only)",
                   what);
+  lua_pushnil(L);
   not_sendable(L);
   return lua_error(L);
 }

@@ -68,9 +68,12 @@ static int core_unfit(lua_State *L) {
   return 1;
 }
 
+/* In a descendant, what it was when this state made or changed it: the lock of
+** the ancestor's pool may be held there by a thread that is not here. */
 uint32_t ccp_executor_size(const ccp_executor *ex) {
-  return ex->handle && ex->handle->pool ? ccp_pool_size(ex->handle->pool)
-                                        : ex->max_workers;
+  const ccp_handle *h = ex->handle;
+  return h && h->pool && ccp_pool_is_ours(h->pool) ? ccp_pool_size(h->pool)
+                                                   : ex->max_workers;
 }
 
 /* size(executor) -> how many workers there may be; nil: it is none. */

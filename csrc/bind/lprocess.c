@@ -30,15 +30,17 @@
 
 enum { NO_NOTE = -1, WATCHER_STACK_BYTES = 128 << 10 };
 
-/* What this process is itself; written once, by a child that has one thread. */
-static const ccp_hand *myself;
+/* What this process is itself, or the ancestor that was one; its epoch. Written
+** by a child that has one thread. */
+static const ccp_hand *myself; /* one reference is ours */
+static uint32_t my_epoch;
 
 const char *ccp_process_hand_name(void) {
   return myself ? myself->name : NULL;
 }
 
 int ccp_process_is_self(const ccp_hand *h) {
-  return h == myself;
+  return h == myself && my_epoch == ccp_process_epoch();
 }
 
 /* ------------------------------------------------------------ in the child */
@@ -48,8 +50,9 @@ int ccp_process_is_self(const ccp_hand *h) {
 static void leave(lua_State *L, int code) {
   ccp_client_finish(L);
   (void)fflush(NULL);
-  atomic_store_explicit(&myself->note->exitcode, code & 0xff,
-                        memory_order_release);
+  if (ccp_process_is_self(myself)) /* a descendant may have its os.exit */
+    atomic_store_explicit(&myself->note->exitcode, code & 0xff,
+                          memory_order_release);
   CCP_FAULT("leave");
   _exit(code & 0xff);
 }
@@ -118,15 +121,16 @@ static int child_main(lua_State *L) {
 
 /* Stack: ..., child_main and its arguments, n in all. An error must not get
 ** past here: what is below on the stack is the program. */
-static _Noreturn void be_child(lua_State *L, const ccp_hand *h, pid_t parent,
-                               int n, lua_Hook hook) {
+static _Noreturn void be_child(lua_State *L, ccp_hand *h, pid_t parent, int n,
+                               lua_Hook hook) {
   if (lua_gethook(L) != hook) /* a signal of the program set it: not ours */
     lua_sethook(L, NULL, 0, 0);
+  h->refs++; /* when the state is closed it is asked for, too */
   myself = h;
+  my_epoch = ccp_process_epoch();
   if (!ccp_process_be_child(parent))
     _exit(EXIT_FAILURE);
   ccp_self_set(NULL);
-  ccp_client_forked();
   ccp_thread_name(h->name);
   CCP_FAULT("child");
   (void)lua_pcall(L, n - 1, 0, 0);

@@ -221,9 +221,10 @@ static int queue_close(lua_State *L) {
   return 0;
 }
 
+/* A scope that a forked process inherited is its parent's to leave. */
 static int queue__close(lua_State *L) {
   const ccp_shared *h = luaL_checkudata(L, 1, QUEUE);
-  if (h->object)
+  if (h->object && h->maker == ccp_process_epoch())
     ccp_queue_close(check(L));
   return 0;
 }

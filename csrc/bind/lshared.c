@@ -30,7 +30,7 @@ ccp_shared *ccp_shared_push(lua_State *L, const char *tname) {
 static void fill(ccp_shared *h, ccp_object *o) {
   h->object = o;
   h->name = (ccp_object_name){atomic_load(&o->id), o->index};
-  h->epoch = ccp_process_epoch();
+  h->epoch = h->maker = ccp_process_epoch();
 }
 
 void ccp_shared_set(lua_State *L, ccp_shared *h, void *object) {

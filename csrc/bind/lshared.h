@@ -20,6 +20,7 @@ typedef struct ccp_shared {
   ccp_object *object; /* shared: one reference; NULL once closed */
   ccp_object_name name;
   uint32_t epoch; /* of the process that last used it */
+  uint32_t maker; /* of the process that made it */
 } ccp_shared;
 
 typedef struct ccp_shared_class {

@@ -23,10 +23,14 @@
 #include "os/codes.h"
 #include "os/fd.h"
 #include "os/lock.h"
+#include "os/mapping.h"
 
 enum { STACK_BYTES = 8 << 20, LINE_BYTES = 64 << 10 };
 
 _Atomic uint32_t ccp_process_epoch_;
+/* The last epoch of any process of the family. Shared; written by each child
+** as it begins: relaxed, the numbers only have to differ. */
+static _Atomic uint32_t *last_epoch;
 static ccp_lock owned_lock = CCP_LOCK_INIT(CCP_RANK_PROCESS);
 static int *owned; /* grows, never shrinks; freed with the program */
 static size_t owned_n, owned_cap;
@@ -40,17 +44,20 @@ static void after_fork_parent(void) {
 }
 
 static void after_fork_child(void) {
-  atomic_fetch_add_explicit(&ccp_process_epoch_, 1, memory_order_relaxed);
+  uint32_t last =
+      atomic_fetch_add_explicit(last_epoch, 1, memory_order_relaxed);
+  atomic_store_explicit(&ccp_process_epoch_, last + 1, memory_order_relaxed);
   ccp_lock_release(&owned_lock);
 }
 
 static int watch_result;
 
 static void watch(void) {
-  watch_result =
-      pthread_atfork(before_fork, after_fork_parent, after_fork_child) == 0
-          ? CCP_OK
-          : CCP_E_NOMEM;
+  last_epoch = ccp_mapping_shared(sizeof *last_epoch);
+  watch_result = last_epoch && pthread_atfork(before_fork, after_fork_parent,
+                                              after_fork_child) == 0
+                     ? CCP_OK
+                     : CCP_E_NOMEM;
 }
 
 int ccp_process_watch_forks(void) {
@@ -155,10 +162,14 @@ int ccp_process_be_worker(pid_t parent) {
 
 /* What is left in the buffers was written by other threads since the flush
 ** before the fork: it is theirs to write out. */
-int ccp_process_be_child(pid_t parent) {
-  (void)setpgid(0, 0);
+static void drop_output(void) {
   __fpurge(stdout);
   __fpurge(stderr);
+}
+
+int ccp_process_be_child(pid_t parent) {
+  (void)setpgid(0, 0);
+  drop_output();
   default_signals();
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   unblock_signals();
@@ -167,6 +178,7 @@ int ccp_process_be_child(pid_t parent) {
 
 void ccp_process_be_zygote(void) {
   sigset_t all;
+  drop_output();
   default_signals();
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_SETMASK, &all, NULL);

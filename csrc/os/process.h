@@ -11,8 +11,9 @@
 
 extern _Atomic uint32_t ccp_process_epoch_; /* of ccp_process_epoch only */
 
-/* Grows by one in every child, whoever forked it: a thing that remembers
-** another epoch than this belongs to an ancestor. Any thread. */
+/* Another in every process of the family, whoever forked it: a thing that
+** remembers another epoch than this belongs to an ancestor, or came from
+** somewhere else. Any thread. */
 static inline uint32_t ccp_process_epoch(void) {
   return atomic_load_explicit(&ccp_process_epoch_, memory_order_relaxed);
 }
@@ -39,9 +40,10 @@ pid_t ccp_process_fork_silent(const int *keep, int n);
 int ccp_process_be_worker(pid_t parent);
 /* The same in a child of a program, which may have had other threads. */
 int ccp_process_be_child(pid_t parent);
-/* In a child: only SIGKILL and our own doing end it. Signals have their default
-** disposition, which children inherit, but SIGINT is ignored; and all are
-** blocked. */
+/* In a child that may have had other threads: only SIGKILL and our own doing
+ *end it. Signals have their default
+ ** disposition, which children inherit, but SIGINT is ignored; and all are
+ ** blocked. */
 void ccp_process_be_zygote(void);
 
 /* A descriptor that is readable once process 'pid' ended, or -1. */

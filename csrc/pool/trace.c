@@ -32,6 +32,8 @@ ccp_trace *ccp_trace_open(const char *path, int is_process) {
     free(t);
     return NULL;
   }
+  /* a process that is forked meanwhile must not have a part to write, too */
+  (void)setvbuf(t->file, NULL, _IONBF, 0);
   t->zero_ns = ccp_clock_now_ns();
   t->is_process = is_process;
   ccp_bytes_init(&t->text);

@@ -11,9 +11,9 @@
 ** A child process has only the thread that forked. If another held the lock
 ** then, the word names an earlier epoch of the process, and that means free.
 **
-** A child that was forked while a file was being opened would have the loader
-** of shared libraries as it stood half-way, and could open none itself. So who
-** forks waits until it is open, whoever forks.
+** A child that was forked while a file was being opened or closed would have
+** the loader of shared libraries as it stood half-way, and could open none
+** itself. So who forks waits until that is done, whoever forks.
 */
 #include "worker/vm_load.h"
 
@@ -71,8 +71,8 @@ static void release(void) {
     ccp_futex_wake(&word, 1);
 }
 
-/* Held while a file is opened, by who holds the lock above, and around each
-** fork. `opens`: how often this thread does so. */
+/* Held while a file is opened, by who holds the lock above, while files are
+** closed, and around each fork. `opens`: how often this thread does so. */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static CCP_LOCAL unsigned opens;
 static CCP_LOCAL int forks; /* this thread has taken it for a fork */
@@ -87,12 +87,17 @@ static void end_opening(void) {
     (void)pthread_mutex_unlock(&opening);
 }
 
-/* Not for ever: a finalizer that runs meanwhile may wait for who forks. */
-static void before_fork(void) {
+/* Not for ever: a finalizer that runs while a file is opened may wait for who
+** comes here. True: it is held now. */
+static int take_patiently(void) {
   struct timespec until;
   (void)clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += PATIENCE_S;
-  forks = opens == 0 && pthread_mutex_timedlock(&opening, &until) == 0;
+  return opens == 0 && pthread_mutex_timedlock(&opening, &until) == 0;
+}
+
+static void before_fork(void) {
+  forks = take_patiently();
 }
 
 static void after_fork(void) {
@@ -144,11 +149,36 @@ static int search(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Stack: the table of files. Upvalue: its own finalizer. */
+static int close_files(lua_State *L) {
+  int taken = take_patiently();
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  (void)lua_pcall(L, lua_gettop(L) - 1, 0, 0);
+  if (taken)
+    (void)pthread_mutex_unlock(&opening);
+  return 0;
+}
+
+/* The table of the files that the state has opened, which closes them when it
+ *is
+ ** finalized. If it is not there, or not so, nothing changes. */
+static void watch_files(lua_State *L) {
+  int top = lua_gettop(L);
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE &&
+      lua_getmetatable(L, -1) && lua_getfield(L, -1, "__gc") == LUA_TFUNCTION) {
+    lua_pushcclosure(L, close_files, 1);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_settop(L, top);
+}
+
 void ccp_load_in_turn(lua_State *L) {
   enum { FIRST = 3, LAST = 4 }; /* C modules, and submodules in their files */
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   int top = lua_gettop(L);
   (void)pthread_once(&once, watch_forks);
+  watch_files(L);
   if (lua_getglobal(L, LUA_LOADLIBNAME) == LUA_TTABLE &&
       lua_getfield(L, -1, "searchers") == LUA_TTABLE)
     for (int i = FIRST; i <= LAST; i++) {

@@ -26,7 +26,10 @@ function Guard:release()
   if held then release(held) end -- fails if somebody has released it already
 end
 
-Guard.__close = Guard.release
+--- A scope that a forked process inherited is its parent's to leave.
+function Guard:__close()
+  if self._process == core.epoch() then self:release() end
+end
 
 --- An error of the method's caller, if it was not called with a colon.
 local function check_self(self, who)
@@ -47,7 +50,8 @@ end
 
 local function hold(lock)
   local _, note = lock:acquire()
-  return setmetatable({ _held = lock, owner_died = note == "owner died" }, Guard)
+  return setmetatable({ _held = lock, _process = core.epoch(), owner_died = note == "owner died" },
+    Guard)
 end
 
 --- Acquires what has `acquire` and `release`; gives what releases it when closed.

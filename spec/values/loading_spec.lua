@@ -195,7 +195,9 @@ describe("C modules", function()
   end
   local fifo = dir .. "/begun"
   write(dir .. "/slow.c", SLOW:format(fifo))
+  write(dir .. "/quick.c", "int luaopen_quick(void *L) { return L == 0; }\n")
   local can_build = built "touchy" and built "unhappy" and built "slow"
+    and built "quick"
     and os.execute("mkfifo " .. fifo)
 
   local function with_cpath(f)
@@ -269,6 +271,34 @@ describe("C modules", function()
         return inner:submit(function() return require "slow" end):result()
       end, fifo)
       assert.same({ true, true }, { (here:result(60)), (forked:result(60)) })
+    end)
+  end)
+
+  it("can be opened by processes that are forked while other threads close some", function()
+    if not can_build then return pending("no C compiler") end
+    with_cpath(function()
+      local stop, threads = ccpool.Event(), {}
+      for i = 1, 2 do
+        threads[i] = ccpool.Thread{ args = { stop }, target = function(event)
+          while not event:is_set() do
+            local state <close> = require "ccpool".Thread{ target = function() require "quick" end }
+            state:start()
+          end
+        end }
+        threads[i]:start()
+      end
+      local failed = 0
+      for _ = 1, 150 do
+        local process = ccpool.Process{ target = function() assert(require "touchy") end }
+        process:start()
+        local ended = process:join(30)
+        if not ended then process:kill() end
+        if not ended or process.exitcode ~= 0 then failed = failed + 1 end
+        if failed > 0 then break end
+      end
+      stop:set()
+      for _, thread in ipairs(threads) do thread:join() end
+      assert.equal(0, failed)
     end)
   end)
 
