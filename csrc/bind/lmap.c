@@ -6,9 +6,10 @@
 **
 ** The iterator object may be collected while its chunks still run, so what
 ** they point to is a ccp_map, and they are told when it goes away. Pulling and
-** submitting are in lmap_source.c, the rest is here.
+** submitting are in lmap_source.c, a reply's way to the caller is in
+** lmap_reply.c, the rest is here.
 **
-** Size: reading, giving and closing keep one list of chunks in order.
+** Size: reading and closing keep one list of chunks in order.
 */
 #include "bind/lmap_state.h"
 
