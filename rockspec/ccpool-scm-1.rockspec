@@ -35,6 +35,7 @@ build = {
         "csrc/bind/larray.c",
         "csrc/bind/lbarrier.c",
         "csrc/bind/lclient.c",
+        "csrc/bind/lclient_wait.c",
         "csrc/bind/lcondition.c",
         "csrc/bind/lcore.c",
         "csrc/bind/lcrew.c",

@@ -128,6 +128,11 @@ void ccp_client_wants(ccp_client *c, ccp_pool *pool, ccp_task *t);
 int ccp_client_wait(lua_State *L, ccp_client *c, ccp_pool *focus,
                     int64_t deadline_ns, ccp_condition done, void *ud);
 
+/* A sleep on the bell is no longer than this: a signal may come just before. */
+enum { CCP_CLIENT_SLICE_NS = 100000000 };
+/* Is there anything to be collected? */
+int ccp_client_stirs(const ccp_client *c);
+
 /* Lets the pools of the state's client finish their pending tasks and ends
 ** them. Never raises; blocks as long as the tasks take. */
 void ccp_client_finish(lua_State *L);
