@@ -41,9 +41,8 @@ int ccp_process_be_worker(pid_t parent);
 /* The same in a child of a program, which may have had other threads. */
 int ccp_process_be_child(pid_t parent);
 /* In a child that may have had other threads: only SIGKILL and our own doing
- *end it. Signals have their default
- ** disposition, which children inherit, but SIGINT is ignored; and all are
- ** blocked. */
+** end it. Signals have their default disposition, which children inherit, but
+** SIGINT is ignored; and all are blocked. */
 void ccp_process_be_zygote(void);
 
 /* A descriptor that is readable once process 'pid' ended, or -1. */

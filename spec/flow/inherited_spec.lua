@@ -72,7 +72,8 @@ describe("a forked process", function()
     ]])
   end)
 
-  it("may look at an executor that a thread of the program uses", function()
+  -- #nosan: the address sanitizer's allocator does not bear forks while others allocate.
+  it("may look at an executor that a thread of the program uses #nosan", function()
     local ex <close> = ccpool.ThreadPoolExecutor(2)
     local stop = ccpool.Event()
     local busy = ccpool.Thread{ args = { ex, stop }, target = task(function(shared, event)
@@ -92,7 +93,7 @@ describe("a forked process", function()
     busy:join()
   end)
 
-  -- #nosan: as above
+  -- #nosan: the thread sanitizer, as above
   for _, what in ipairs{ "executor", "future" } do
     it(("is told from its siblings by the %s of one #nosan"):format(what), function()
       local ex <close> = ccpool.ProcessPoolExecutor(2)
@@ -251,7 +252,8 @@ describe("a forked process", function()
     return next(seen) ~= nil
   end
 
-  it("writes nothing that the program's threads have written", function()
+  -- #nosan: the address sanitizer, as above
+  it("writes nothing that the program's threads have written #nosan", function()
     os.remove(dir)
     assert(os.execute(("mkdir %s && mkfifo %s/begun1 %s/begun2"):format(dir, dir, dir)))
     if not (built(1) and built(2)) then return pending("no C compiler") end
