@@ -160,9 +160,8 @@ static int close_files(lua_State *L) {
   return 0;
 }
 
-/* The table of the files that the state has opened, which closes them when it
- *is
- ** finalized. If it is not there, or not so, nothing changes. */
+/* The table of the files that the state has opened closes them when it is
+** finalized. If it is not there, or not so, nothing changes. */
 static void watch_files(lua_State *L) {
   int top = lua_gettop(L);
   if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE &&
