@@ -17,6 +17,7 @@
 */
 #include "worker/vm_load.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -119,6 +120,18 @@ static void watch_forks(void) {
   (void)pthread_atfork(before_fork, after_fork, after_fork_child);
 }
 
+/* Lua 5.5 closes a state's files with its last strings, when no code can wait
+** for forks any more. So there a file stays open: closing it only counts, and
+** changes nothing in the loader. Stack: what a searcher gives. */
+static void keep_open(lua_State *L) {
+#if LUA_VERSION_NUM >= 505
+  if (lua_isfunction(L, 1) && lua_type(L, 2) == LUA_TSTRING)
+    (void)dlopen(lua_tostring(L, 2), RTLD_NOW | RTLD_NOLOAD);
+#else
+  (void)L;
+#endif
+}
+
 /* Calls the first upvalue with what is on the stack; its results remain. */
 static void call_in_turn(lua_State *L, int opens_file) {
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -127,6 +140,8 @@ static void call_in_turn(lua_State *L, int opens_file) {
   if (opens_file)
     begin_opening();
   int rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  if (opens_file && rc == LUA_OK)
+    keep_open(L);
   if (opens_file)
     end_opening();
   release();
