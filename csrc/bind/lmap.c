@@ -99,8 +99,7 @@ void ccp_map_close(ccp_map *m) {
   }
   m->closed = 1;
   /* in a descendant the chunks' blocks are the ancestor's */
-  ours = m->epoch == ccp_process_epoch() &&
-         (!m->handle || (m->handle->pool && ccp_pool_is_ours(m->handle->pool)));
+  ours = m->epoch == ccp_process_epoch() && (!m->handle || m->handle->pool);
   if (m->handle && ours)
     for (c = m->first; c; c = c->behind)
       ccp_pool_cancel_chunk(m->handle->pool, c);

@@ -140,10 +140,11 @@ static void call_in_turn(lua_State *L, int opens_file) {
   if (opens_file)
     begin_opening();
   int rc = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  if (opens_file && rc == LUA_OK)
-    keep_open(L);
-  if (opens_file)
+  if (opens_file) {
+    if (rc == LUA_OK)
+      keep_open(L);
     end_opening();
+  }
   release();
   if (rc != LUA_OK)
     lua_error(L);

@@ -2,6 +2,7 @@
 -- has nothing to do with.
 
 local ccpool = require "ccpool"
+local modules = require "spec.support.modules"
 local pools = require "spec.support.pools"
 
 local assert, describe, it, pending = assert, describe, it, pending
@@ -179,23 +180,7 @@ describe("a forked process", function()
   end)
 end)
 
--- While it loads, forks wait, and other threads write.
-local SLOW = [[
-typedef struct lua_State lua_State;
-void lua_pushboolean(lua_State *L, int b);
-int open(const char *path, int flags, ...);
-long write(int fd, const void *p, unsigned long n);
-int close(int fd);
-int usleep(unsigned usec);
-__attribute__((constructor)) static void begin(void) {
-  int fd = open("%s", 1);
-  write(fd, "!", 1);
-  close(fd);
-  usleep(200000);
-}
-int luaopen_slow%d(lua_State *L) { lua_pushboolean(L, 1); return 1; }
-]]
-
+-- While a module loads, forks wait, and other threads write.
 local WRITES = [[
   local dir = %q
   package.cpath = dir .. "/?.so;" .. package.cpath
@@ -217,7 +202,7 @@ local WRITES = [[
   writer:start()
   for i = 1, 2 do
     local loaded = loader:submit(function(name) return require(name) end, "slow" .. i)
-    io.open(dir .. "/begun" .. i):read(1)
+    io.open(dir .. "/slow" .. i .. ".begun"):read(1)
     if i == 1 then
       local ex <close> = ccpool.ProcessPoolExecutor(2)
       assert(ex:submit(math.sqrt, 4):result() == 2)
@@ -235,14 +220,6 @@ local WRITES = [[
 describe("a forked process", function()
   local dir = os.tmpname()
 
-  local function built(i)
-    local file <close> = assert(io.open(dir .. "/slow.c", "w"))
-    file:write(SLOW:format(dir .. "/begun" .. i, i))
-    file:close()
-    return os.execute(("%s -shared -fPIC -o %s/slow%d.so %s/slow.c 2>/dev/null")
-      :format(os.getenv("CC") or "cc", dir, i, dir))
-  end
-
   local function each_once(lines)
     local seen = {}
     for line in lines do
@@ -255,8 +232,10 @@ describe("a forked process", function()
   -- #nosan: the address sanitizer, as above
   it("writes nothing that the program's threads have written #nosan", function()
     os.remove(dir)
-    assert(os.execute(("mkdir %s && mkfifo %s/begun1 %s/begun2"):format(dir, dir, dir)))
-    if not (built(1) and built(2)) then return pending("no C compiler") end
+    assert(os.execute("mkdir " .. dir))
+    if not (modules.build_slow(dir, "slow1") and modules.build_slow(dir, "slow2")) then
+      return pending("no C compiler")
+    end
     assert.is_true(each_once(pools.output_of(WRITES:format(dir)):gmatch("[^\n]*\n")))
     assert.is_true(each_once(io.lines(dir .. "/trace")))
   end)

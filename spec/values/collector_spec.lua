@@ -23,25 +23,33 @@ local function alone(fn, ...)
   return ex:submit(fn, ...):result(PATIENCE)
 end
 
---- In a state: takes all messages there are. How many cycles of the collector that took, and how
--- large the heap has been, in KiB.
-local function take(queue, mode, again)
-  collectgarbage(mode)
-  local cycles, peak = 0, 0
+--- In a state, in that mode: the table that is given has in `n` how many cycles of its collector
+-- have ended since.
+local function count_cycles(mode)
+  local cycles = {}
   local function watch()
     setmetatable({}, { __gc = function()
-      cycles = cycles + 1
+      cycles.n = cycles.n + 1
       watch()
     end })
   end
+  collectgarbage(mode)
+  cycles.n = 0
   watch()
   collectgarbage()
-  cycles = 0
+  cycles.n = 0
+  return cycles
+end
+
+--- In a state: takes all messages there are. How many cycles of the collector that took, and how
+-- large the heap has been, in KiB.
+local function take(queue, mode, again)
+  local cycles, peak = count_cycles(mode), 0
   for _ = 1, again or 1 do
     pcall(queue.get, queue)
     peak = math.max(peak, collectgarbage("count"))
   end
-  return cycles, peak
+  return cycles.n, peak
 end
 
 describe("the collector", function()
@@ -66,23 +74,10 @@ describe("the collector", function()
 
   if _VERSION == "Lua 5.4" then
     it("goes on in a worker when the reply is sent", function()
-      local count_cycles = [[
-        collectgarbage("generational")
-        cycles = 0
-        local function watch()
-          setmetatable({}, { __gc = function()
-            cycles = cycles + 1
-            watch()
-          end })
-        end
-        watch()
-        collectgarbage()
-        cycles = 0
-      ]]
       for _, kind in ipairs { "ThreadPoolExecutor", "ProcessPoolExecutor" } do
         local ex <close> = ccpool[kind](1)
-        ex:submit(function(text) load(text)() end, count_cycles):result(PATIENCE)
-        local function seen() return _G.cycles end
+        ex:submit(function() _G.cycles = count_cycles("generational") end):result(PATIENCE)
+        local function seen() return _G.cycles.n end
         local before, first
         for _ = 1, 20 do -- a process begins with room for several
           before = ex:submit(seen):result(PATIENCE)

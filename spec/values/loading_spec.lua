@@ -1,5 +1,6 @@
 -- How modules come into workers: preloads, paths, other loaders, C modules.
 local ccpool = require "ccpool"
+local modules = require "spec.support.modules"
 local pools = require "spec.support.pools"
 
 local assert, describe, it, pending = assert, describe, it, pending
@@ -164,41 +165,14 @@ int luaopen_touchy(lua_State *L) { return open(L); }
 int luaopen_touchy_sub(lua_State *L) { return open(L); }
 ]]
 
--- Its constructor tells when it has begun, and takes its time.
-local SLOW = [[
-typedef struct lua_State lua_State;
-void lua_pushboolean(lua_State *L, int b);
-int open(const char *path, int flags, ...);
-long write(int fd, const void *p, unsigned long n);
-int close(int fd);
-int usleep(unsigned usec);
-static volatile int whole;
-__attribute__((constructor)) static void begin(void) {
-  int fd = open("%s", 1);
-  write(fd, "!", 1);
-  close(fd);
-  usleep(200000);
-  whole = 1;
-}
-int luaopen_slow(lua_State *L) { lua_pushboolean(L, whole); return 1; }
-]]
-
 describe("C modules", function()
   local dir, gone = folder()
-  write(dir .. "/touchy.c", SOURCE)
-  write(dir .. "/unhappy.c", "typedef struct lua_State lua_State;\n"
-    .. "int luaL_error(lua_State *L, const char *f, ...);\n"
-    .. "int luaopen_unhappy(lua_State *L) { return luaL_error(L, \"never opens\"); }\n")
-  local function built(name)
-    return os.execute(("%s -shared -fPIC -o %s/%s.so %s/%s.c 2>/dev/null")
-      :format(os.getenv("CC") or "cc", dir, name, dir, name))
-  end
-  local fifo = dir .. "/begun"
-  write(dir .. "/slow.c", SLOW:format(fifo))
-  write(dir .. "/quick.c", "int luaopen_quick(void *L) { return L == 0; }\n")
-  local can_build = built "touchy" and built "unhappy" and built "slow"
-    and built "quick"
-    and os.execute("mkfifo " .. fifo)
+  local fifo = modules.build_slow(dir, "slow")
+  local can_build = fifo and modules.build(dir, "touchy", SOURCE)
+    and modules.build(dir, "unhappy", "typedef struct lua_State lua_State;\n"
+      .. "int luaL_error(lua_State *L, const char *f, ...);\n"
+      .. "int luaopen_unhappy(lua_State *L) { return luaL_error(L, \"never opens\"); }\n")
+    and modules.build(dir, "quick", "int luaopen_quick(void *L) { return L == 0; }\n")
 
   local function with_cpath(f)
     local cpath = package.cpath
